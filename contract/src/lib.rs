@@ -1,0 +1,13 @@
+//! What the builder promises and the node believes: digests, time, architectures, derived ids, the release
+//! manifest, signatures. No I/O, no clock, no randomness.
+#![forbid(unsafe_code)]
+
+mod arch;
+mod digest;
+mod epoch;
+mod guid;
+
+pub use arch::{Arch, UnknownArch};
+pub use digest::{Digest, MalformedDigest};
+pub use epoch::Epoch;
+pub use guid::Guid;
