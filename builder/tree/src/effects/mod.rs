@@ -1,0 +1,1 @@
+//! What dpkg and the maintainer scripts would have done, as functions on the tree.

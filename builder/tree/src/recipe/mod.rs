@@ -1,0 +1,1 @@
+//! Reviewed effects of maintainer scripts, as data.
