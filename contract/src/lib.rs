@@ -6,8 +6,13 @@ mod arch;
 mod digest;
 mod epoch;
 mod guid;
+mod probe;
+pub mod release;
+pub mod signature;
 
 pub use arch::{Arch, UnknownArch};
 pub use digest::{Digest, MalformedDigest};
 pub use epoch::Epoch;
 pub use guid::Guid;
+pub use probe::{Check, Probe};
+pub use release::Release;

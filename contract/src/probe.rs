@@ -1,0 +1,33 @@
+//! Health probes: how an overlay says that its service works. One definition serves the boot tests, the
+//! update gate and the status page.
+
+use serde::{Deserialize, Serialize};
+
+/// One check with its deadline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// The overlay that declares it.
+    #[serde(default)]
+    pub overlay: String,
+    /// What holds when it passes, such as `smb answers`.
+    pub name: String,
+    /// How long it may take to become true, in seconds.
+    pub deadline: u64,
+    /// What is checked.
+    pub check: Check,
+}
+
+/// What a probe checks, on the node itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Check {
+    /// A systemd unit is active.
+    Unit(String),
+    /// A TCP address (`host:port`) accepts a connection.
+    Tcp(String),
+    /// An HTTP address answers with a status of 200 to 299.
+    Http(String),
+    /// A path exists.
+    File(String),
+}
