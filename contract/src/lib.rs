@@ -9,6 +9,7 @@ mod guid;
 mod probe;
 pub mod release;
 pub mod signature;
+pub mod slots;
 
 pub use arch::{Arch, UnknownArch};
 pub use digest::{Digest, MalformedDigest};
