@@ -1,0 +1,1 @@
+//! Signed Release files.
