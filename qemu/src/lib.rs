@@ -1,1 +1,32 @@
-//! See DESIGN.
+//! Machines to boot an image in: firmware, disk overlays, serial console, QMP, power cuts, and the clients that
+//! look at a guest from outside. The image is a black box: this crate knows `contract` and what a user could
+//! see, never the builder.
+//!
+//! A machine has three lives. A [`Machine`] is a description. [`Machine::prepare`] gives it a disk that may be
+//! written and a copy of the firmware's variables: a [`PoweredOff`]. [`PoweredOff::start`] makes it a
+//! [`Running`] one, and [`Running::power_cut`] gives the same disk back, so that it can be started again.
+#![forbid(unsafe_code)]
+
+mod accel;
+mod clients;
+mod console;
+mod error;
+mod firmware;
+mod machine;
+mod plain;
+mod qmp;
+mod running;
+mod tool;
+
+pub use accel::{Accel, Verdict, verdict};
+pub use clients::nfs::Nfs;
+pub use clients::smb::Smb;
+pub use clients::ssh::{Ssh, SshKey};
+pub use console::{Console, Mark, Step};
+pub use error::{Error, Result};
+pub use firmware::Firmware;
+pub use machine::{Forward, Machine, PoweredOff};
+pub use plain::Plain;
+pub use qmp::Qmp;
+pub use running::{Ending, Running};
+pub use tool::{Output, Tool};

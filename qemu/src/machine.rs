@@ -1,0 +1,342 @@
+//! What a machine is made of, and QEMU's command line for it.
+
+use crate::{Accel, Error, Firmware, Output, Result, Tool, tool, verdict};
+use contract::Arch;
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+/// The description of a machine around a disk image. The image itself is never written: a machine works on an
+/// overlay over it.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    arch: Arch,
+    image: PathBuf,
+    memory: u32,
+    cpus: u32,
+    disk_size: Option<u64>,
+    forwards: Vec<Forward>,
+    place: Option<PathBuf>,
+}
+
+/// A port of the guest that the host can reach on its loopback address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// The port on the host; 0 lets QEMU take a free one.
+    pub host: u16,
+    /// The TCP port of the guest.
+    pub guest: u16,
+}
+
+/// A machine with a disk of its own that is not running.
+#[derive(Debug)]
+pub struct PoweredOff {
+    pub(crate) machine: Machine,
+    pub(crate) place: Place,
+}
+
+/// The directory of a machine's disk and variables; a throw-away one vanishes with the machine.
+#[derive(Debug)]
+pub(crate) enum Place {
+    ThrowAway(tempfile::TempDir),
+    Kept(PathBuf),
+}
+
+/// Where the guest's console and QEMU's monitor go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wires<'a> {
+    /// The console and the human monitor (Ctrl-A C) on this terminal.
+    Terminal,
+    /// Two sockets on which somebody listens.
+    Sockets { serial: &'a Path, qmp: &'a Path },
+}
+
+impl Machine {
+    /// A machine with 1 GiB of memory and 2 processors around the raw disk `image`.
+    pub fn new(arch: Arch, image: impl Into<PathBuf>) -> Self {
+        let image = image.into();
+        Self { arch, image, memory: 1024, cpus: 2, disk_size: None, forwards: Vec::new(), place: None }
+    }
+
+    /// The guest's memory in MiB.
+    #[must_use]
+    pub const fn memory(mut self, mib: u32) -> Self {
+        self.memory = mib;
+        self
+    }
+
+    /// The number of processors. An x86-64 guest under TCG of a QEMU before 8.0 gets one: with more of them
+    /// those versions lose guests.
+    #[must_use]
+    pub const fn cpus(mut self, count: u32) -> Self {
+        self.cpus = count;
+        self
+    }
+
+    /// The size of the disk that the guest sees, in bytes: the medium that an image was written to is larger
+    /// than the image.
+    #[must_use]
+    pub const fn disk_size(mut self, bytes: u64) -> Self {
+        self.disk_size = Some(bytes);
+        self
+    }
+
+    /// Makes a TCP port of the guest reachable on a free port of the host's loopback address.
+    #[must_use]
+    pub fn forward(self, guest: u16) -> Self {
+        self.forward_from(0, guest)
+    }
+
+    /// Makes a TCP port of the guest reachable on the given port of the host's loopback address.
+    #[must_use]
+    pub fn forward_from(mut self, host: u16, guest: u16) -> Self {
+        self.forwards.push(Forward { host, guest });
+        self
+    }
+
+    /// Keeps the disk and the firmware's variables in the directory `place`, and goes on with what is there
+    /// already. Without this a machine's disk is thrown away with it.
+    #[must_use]
+    pub fn keep(mut self, place: impl Into<PathBuf>) -> Self {
+        self.place = Some(place.into());
+        self
+    }
+
+    /// The architecture.
+    #[must_use]
+    pub const fn arch(&self) -> Arch {
+        self.arch
+    }
+
+    /// Makes the disk overlay and the copy of the firmware's variables.
+    pub fn prepare(self) -> Result<PoweredOff> {
+        let firmware = Firmware::find(self.arch)?;
+        emulator(self.arch).find()?;
+        let place = match &self.place {
+            Some(path) => {
+                fs::create_dir_all(path).map_err(Error::file("create directory", path))?;
+                Place::Kept(path.clone())
+            }
+            None => Place::ThrowAway(
+                tempfile::Builder::new()
+                    .prefix("hcimage-")
+                    .tempdir()
+                    .map_err(Error::file("create a directory in", std::env::temp_dir()))?,
+            ),
+        };
+        let variables = place.variables();
+        if !variables.exists() {
+            let template = &firmware.variables;
+            fs::copy(template, &variables).map_err(Error::file("copy", template))?;
+            writable(&variables)?;
+        }
+        self.make_overlay(&place.disk())?;
+        Ok(PoweredOff { machine: self, place })
+    }
+
+    fn make_overlay(&self, overlay: &Path) -> Result<()> {
+        if overlay.exists() {
+            return Ok(());
+        }
+        let image = fs::canonicalize(&self.image).map_err(Error::file("find", &self.image))?;
+        let length = fs::metadata(&image).map_err(Error::file("find", &image))?.len();
+        let mut command = QEMU_IMG.command()?;
+        command.args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(image).arg(overlay);
+        command.arg(self.disk_size.unwrap_or(0).max(length).to_string());
+        tool::run(&mut command, b"", Duration::from_secs(60)).and_then(Output::success).map(drop)
+    }
+
+    /// QEMU's arguments; `accel` and `version` (the major one) are facts about this host.
+    fn arguments(
+        &self,
+        firmware: &Firmware,
+        place: &Place,
+        wires: Wires<'_>,
+        accel: Accel,
+        version: u32,
+    ) -> Vec<OsString> {
+        let mut line = ArgumentLine::default();
+        let (machine, cpu) = match (self.arch, accel) {
+            (Arch::X86_64, Accel::Tcg) => ("q35", "max"),
+            (Arch::Aarch64, Accel::Tcg) => ("virt", "cortex-a72"),
+            (Arch::X86_64, Accel::Kvm) => ("q35", "host"),
+            (Arch::Aarch64, Accel::Kvm) => ("virt,gic-version=host", "host"),
+        };
+        let cpus =
+            if self.arch == Arch::X86_64 && accel == Accel::Tcg && version < 8 { 1 } else { self.cpus };
+        line.word("-nodefaults").word("-no-user-config");
+        line.pair("-machine", machine).pair("-accel", accel.name()).pair("-cpu", cpu);
+        line.pair("-smp", &cpus.to_string()).pair("-m", &format!("{}M", self.memory));
+        line.drive("if=pflash,unit=0,format=raw,readonly=on", &firmware.code);
+        line.drive("if=pflash,unit=1,format=raw", &place.variables());
+        line.drive("if=none,id=disk,format=qcow2,cache=writeback,discard=unmap", &place.disk());
+        line.pair("-device", "virtio-blk-pci,drive=disk,bootindex=0");
+        line.pair("-netdev", &self.network()).pair("-device", "virtio-net-pci,netdev=net,romfile=");
+        line.pair("-device", "virtio-rng-pci");
+        match wires {
+            Wires::Terminal => {
+                line.word("-nographic").pair("-serial", "mon:stdio");
+            }
+            Wires::Sockets { serial, qmp } => {
+                line.pair("-display", "none");
+                line.socket("serial", serial).pair("-serial", "chardev:serial");
+                line.socket("qmp", qmp).pair("-mon", "chardev=qmp,mode=control");
+                // A guest that panics and reboots must be seen as one that ended.
+                line.word("-no-reboot");
+            }
+        }
+        line.words
+    }
+
+    /// The guest reaches nothing; only the host reaches in.
+    fn network(&self) -> String {
+        let rule = |forward: &Forward| format!(",hostfwd=tcp:127.0.0.1:{}-:{}", forward.host, forward.guest);
+        format!("user,id=net,restrict=on{}", self.forwards.iter().map(rule).collect::<String>())
+    }
+}
+
+impl PoweredOff {
+    /// The command that runs this machine with its console on the terminal; what `hcimage run` starts. The
+    /// disk lives as long as `self`.
+    pub fn terminal_command(&self) -> Result<Command> {
+        self.command(Wires::Terminal, verdict(self.machine.arch)?.accel)
+    }
+
+    pub(crate) fn command(&self, wires: Wires<'_>, accel: Accel) -> Result<Command> {
+        let machine = &self.machine;
+        let firmware = Firmware::find(machine.arch)?;
+        let mut command = emulator(machine.arch).command()?;
+        command.args(machine.arguments(&firmware, &self.place, wires, accel, version(machine.arch)?));
+        Ok(command)
+    }
+}
+
+impl Place {
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::ThrowAway(dir) => dir.path(),
+            Self::Kept(path) => path,
+        }
+    }
+
+    fn disk(&self) -> PathBuf {
+        self.path().join("disk.qcow2")
+    }
+
+    fn variables(&self) -> PathBuf {
+        self.path().join("variables.fd")
+    }
+}
+
+const QEMU_IMG: Tool = Tool { program: "qemu-img", package: "qemu-utils" };
+
+pub(crate) const fn emulator(arch: Arch) -> Tool {
+    match arch {
+        Arch::X86_64 => Tool { program: "qemu-system-x86_64", package: "qemu-system-x86" },
+        Arch::Aarch64 => Tool { program: "qemu-system-aarch64", package: "qemu-system-arm" },
+    }
+}
+
+/// QEMU's major version. An unreadable one counts as old.
+fn version(arch: Arch) -> Result<u32> {
+    let mut command = emulator(arch).command()?;
+    let text = tool::run(command.arg("--version"), b"", Duration::from_secs(30)).and_then(Output::success)?;
+    Ok(major(&text).unwrap_or(0))
+}
+
+fn major(text: &str) -> Option<u32> {
+    text.split_once("version ")?.1.split_once('.')?.0.parse().ok()
+}
+
+/// Firmware templates are read-only files on some distributions, and a copy keeps the mode.
+fn writable(path: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(Error::file("make writable", path))
+}
+
+#[derive(Default)]
+struct ArgumentLine {
+    words: Vec<OsString>,
+}
+
+impl ArgumentLine {
+    fn word(&mut self, word: &str) -> &mut Self {
+        self.words.push(word.into());
+        self
+    }
+
+    fn pair(&mut self, option: &str, value: &str) -> &mut Self {
+        self.word(option).word(value)
+    }
+
+    fn drive(&mut self, options: &str, file: &Path) -> &mut Self {
+        self.word("-drive").with_path(&format!("{options},file="), file)
+    }
+
+    fn socket(&mut self, id: &str, path: &Path) -> &mut Self {
+        self.word("-chardev").with_path(&format!("socket,id={id},path="), path)
+    }
+
+    /// QEMU reads `,,` in a value as a comma.
+    fn with_path(&mut self, options: &str, path: &Path) -> &mut Self {
+        use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+        let mut word = options.as_bytes().to_vec();
+        for &byte in path.as_os_str().as_bytes() {
+            word.extend(std::iter::repeat_n(byte, if byte == b',' { 2 } else { 1 }));
+        }
+        self.words.push(OsString::from_vec(word));
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(arch: Arch, accel: Accel, version: u32) -> String {
+        let machine = Machine::new(arch, "/i").memory(512).forward(22).forward_from(4450, 445);
+        let firmware = Firmware { code: "/fw/code".into(), variables: "/fw/vars".into() };
+        let place = Place::Kept("/a,b".into());
+        let sockets = Wires::Sockets { serial: Path::new("/s"), qmp: Path::new("/q") };
+        let words = machine.arguments(&firmware, &place, sockets, accel, version);
+        words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_line_isolates_the_guest_and_sees_panics() {
+        let line = line(Arch::Aarch64, Accel::Tcg, 10);
+        for part in [
+            "-machine virt -accel tcg -cpu cortex-a72 -smp 2 -m 512M",
+            "if=pflash,unit=0,format=raw,readonly=on,file=/fw/code",
+            "discard=unmap,file=/a,,b/disk.qcow2",
+            "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-:22,hostfwd=tcp:127.0.0.1:4450-:445",
+            "-chardev socket,id=qmp,path=/q -mon chardev=qmp,mode=control",
+            "-no-reboot",
+        ] {
+            assert!(line.contains(part), "{part} is not in: {line}");
+        }
+    }
+
+    #[test]
+    fn an_old_emulator_gets_one_x86_processor() {
+        for (arch, accel, version, cpus) in [
+            (Arch::X86_64, Accel::Tcg, 7, "-smp 1 "),
+            (Arch::X86_64, Accel::Tcg, 8, "-smp 2 "),
+            (Arch::X86_64, Accel::Kvm, 7, "-smp 2 "),
+            (Arch::Aarch64, Accel::Tcg, 7, "-smp 2 "),
+        ] {
+            assert!(line(arch, accel, version).contains(cpus), "{arch} {accel:?} {version}");
+        }
+    }
+
+    #[test]
+    fn versions_are_read() {
+        assert_eq!(major("QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)\nCopyright"), Some(10));
+        assert_eq!(major("QEMU emulator version 7.2.22"), Some(7));
+        assert_eq!(major("something else"), None);
+    }
+}

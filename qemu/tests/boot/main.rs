@@ -1,0 +1,82 @@
+//! What a built image must show when it is booted. The images come from the environment; `ci/test` builds them
+//! with the real command:
+//! `HCIMAGE_IMAGES` is the builder's output directory (`<profile>-<arch>/disk.img`, `release.json`) and
+//! `HCIMAGE_TEST_KEY` the private half of the key that was built in with `--ssh-key`.
+//! One boot costs most of a minute without KVM, so one life of a guest answers many questions; each answer is
+//! a line, and a life ends with all its failures at once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking and tells why it skipped"
+)]
+
+mod checks;
+mod health;
+mod image;
+mod shares;
+mod tamper;
+
+use checks::Checks;
+use contract::Arch;
+use image::Image;
+use std::time::Duration;
+
+/// For anything that a guest does under TCG on a busy machine.
+const LONG: Duration = Duration::from_secs(300);
+
+/// Three boots of one disk: a first one, one after a power cut, one after a reset.
+fn a_life(test: &str, arch: Arch) {
+    let Some(image) = Image::find(test, arch) else { return };
+    let mut checks = Checks::new(test);
+    let mut guest = image.machine().prepare().unwrap().start().unwrap();
+    let ssh = image.ssh(&guest);
+
+    ssh.wait(&guest.console, LONG).unwrap();
+    health::of_the_system(&mut checks, &guest, &ssh);
+    health::of_the_root(&mut checks, &image, &ssh);
+    health::of_the_doors(&mut checks, &image, &ssh);
+    shares::smb(&mut checks, &guest, &ssh);
+    shares::nfs(&mut checks, &guest, &ssh);
+    shares::syncthing(&mut checks, &ssh);
+    let before = shares::remember(&mut checks, &ssh);
+    health::timing(&guest, &ssh);
+
+    let mut guest = guest.power_cut().unwrap().start().unwrap();
+    let ssh = ssh.moved_to(guest.port(22).unwrap());
+    ssh.wait(&guest.console, LONG).unwrap();
+    shares::nothing_changed(&mut checks, "a power cut", &before, &ssh);
+    health::of_the_system(&mut checks, &guest, &ssh);
+    shares::nfs_still_serves(&mut checks, &guest, &ssh);
+
+    guest.console.skip();
+    guest.qmp.reset().unwrap();
+    guest.console.expect("Linux version", LONG).unwrap();
+    ssh.wait(&guest.console, LONG).unwrap();
+    shares::nothing_changed(&mut checks, "a reset", &before, &ssh);
+    health::of_the_system(&mut checks, &guest, &ssh);
+    health::timing(&guest, &ssh);
+
+    checks.record("switches itself off at the power button", guest.shut_down(LONG).map(drop));
+    checks.finish();
+}
+
+#[test]
+fn x86_64_serves_files_and_survives_a_power_cut() {
+    a_life("x86_64_serves_files_and_survives_a_power_cut", Arch::X86_64);
+}
+
+#[test]
+fn aarch64_serves_files_and_survives_a_power_cut() {
+    a_life("aarch64_serves_files_and_survives_a_power_cut", Arch::Aarch64);
+}
+
+#[test]
+fn x86_64_flipped_bits_in_the_root_stop_the_boot() {
+    tamper::flipped_bits_stop_the_boot("x86_64_flipped_bits_in_the_root_stop_the_boot", Arch::X86_64);
+}
+
+#[test]
+fn aarch64_flipped_bits_in_the_root_stop_the_boot() {
+    tamper::flipped_bits_stop_the_boot("aarch64_flipped_bits_in_the_root_stop_the_boot", Arch::Aarch64);
+}
