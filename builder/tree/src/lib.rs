@@ -5,12 +5,20 @@
 
 pub mod content;
 pub mod effects;
+pub mod glob;
+pub mod kernel;
+pub mod merge;
 pub mod node;
+pub mod package;
 pub mod path;
 pub mod recipe;
+pub mod suggest;
 pub mod tree;
 
 pub use content::{Content, Contents, ReadError};
+pub use glob::{Glob, MalformedGlob};
+pub use merge::{Diversion, DropRules, Dropped, MergeError, merge};
 pub use node::{Kind, Node, NodeId, Origin};
+pub use package::{Entry, Package, ScriptKind};
 pub use path::{ImagePath, MalformedPath};
 pub use tree::{Tree, TreeError};
