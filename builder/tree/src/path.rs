@@ -99,6 +99,18 @@ impl ImagePath {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for ImagePath {
+    /// Absolute, as people write it.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if !text.starts_with('/') {
+            let why = format!("`{text}` is not a path inside the image: it does not begin with `/`");
+            return Err(serde::de::Error::custom(why));
+        }
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
 impl Borrow<str> for ImagePath {
     fn borrow(&self) -> &str {
         &self.0

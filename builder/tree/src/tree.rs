@@ -2,7 +2,7 @@
 
 use crate::{Content, Contents, ImagePath, Kind, Node, NodeId, Origin, ReadError};
 use contract::Epoch;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 /// How many symbolic links a path may pass, as in Linux (`MAXSYMLINKS`).
 const MAX_LINKS: usize = 40;
@@ -115,15 +115,21 @@ impl Tree {
     }
 
     /// Paths strictly below `directory`, with their nodes, in bytewise order of whole paths.
-    pub fn below<'a>(&'a self, directory: &'a ImagePath) -> impl Iterator<Item = (&'a ImagePath, &'a Node)> {
-        self.iter().filter(move |(path, _)| path.is_within(directory) && *path != directory)
+    pub fn below<'a>(
+        &'a self,
+        directory: &ImagePath,
+    ) -> impl Iterator<Item = (&'a ImagePath, &'a Node)> + use<'a> {
+        let nodes = &self.nodes;
+        self.names
+            .range::<str, _>(range_below(&bounds_below(directory)))
+            .map(|(path, id)| (path, &nodes[id.0]))
     }
 
     /// The entries of `directory`, by name.
     pub fn children<'a>(
         &'a self,
-        directory: &'a ImagePath,
-    ) -> impl Iterator<Item = (&'a ImagePath, &'a Node)> {
+        directory: &ImagePath,
+    ) -> impl Iterator<Item = (&'a ImagePath, &'a Node)> + use<'a> {
         let depth = directory.names().count() + 1;
         self.below(directory).filter(move |(path, _)| path.names().count() == depth)
     }
@@ -134,6 +140,14 @@ impl Tree {
     /// # Errors
     /// When links lead round in a circle.
     pub fn resolve(&self, path: &ImagePath, follow_last: bool) -> Result<ImagePath, TreeError> {
+        // Names of the tree pass through directories only, so most paths are resolved as they are.
+        if self.get(path).is_some_and(|node| !follow_last || !matches!(node.kind, Kind::Symlink(_)))
+            || path.parent().is_some_and(|parent| {
+                self.get(&parent).is_some_and(Node::is_directory) && self.get(path).is_none()
+            })
+        {
+            return Ok(path.clone());
+        }
         let mut pending: Vec<String> = path.names().map(str::to_owned).collect();
         pending.reverse();
         let mut at = ImagePath::root();
@@ -209,8 +223,19 @@ impl Tree {
         if self.get(path).is_none() {
             return Err(TreeError::Missing(path.clone()));
         }
-        self.names.retain(|name, _| name.is_root() || !name.is_within(path));
+        let below: Vec<ImagePath> = self.below(path).map(|(name, _)| name.clone()).collect();
+        for name in &below {
+            self.names.remove(name);
+        }
+        if !path.is_root() {
+            self.names.remove(path);
+        }
         Ok(())
+    }
+
+    /// Takes away one name, which is no directory with entries.
+    pub(crate) fn forget(&mut self, path: &ImagePath) {
+        self.names.remove(path);
     }
 
     /// Moves `from` and everything below it to `to`, which must not exist.
@@ -224,9 +249,12 @@ impl Tree {
             return Err(TreeError::IsADirectory { path: to.clone(), origin: old.origin.clone() });
         }
         self.make_parents(to, &origin)?;
-        let moved: Vec<_> = self.names.extract_if(.., |name, _| name.is_within(from)).collect();
-        for (name, id) in moved {
-            self.names.insert(to.join(&name.as_str()[from.as_str().len()..])?, id);
+        let moved: Vec<ImagePath> =
+            std::iter::once(from).chain(self.below(from).map(|(name, _)| name)).cloned().collect();
+        for name in moved {
+            if let Some(id) = self.names.remove(&name) {
+                self.names.insert(to.join(&name.as_str()[from.as_str().len()..])?, id);
+            }
         }
         Ok(())
     }
@@ -270,9 +298,7 @@ impl Tree {
         let content = Content::bytes(bytes);
         match self.get_mut(&path) {
             Some(Node { kind: Kind::File(old), mtime, origin: old_origin, .. }) => {
-                *old = content;
-                *mtime = 0;
-                *old_origin = origin;
+                (*old, *mtime, *old_origin) = (content, 0, origin);
             }
             _ => {
                 self.insert(&path, Node::file(content, 0o644, origin))?;
@@ -316,4 +342,14 @@ impl Tree {
             }
         }
     }
+}
+
+/// The first and the last text between which lie all paths strictly below `directory`: `/` is followed by `0`.
+fn bounds_below(directory: &ImagePath) -> (String, Option<String>) {
+    let name = directory.as_str();
+    if directory.is_root() { (String::new(), None) } else { (format!("{name}/"), Some(format!("{name}0"))) }
+}
+
+fn range_below((first, last): &(String, Option<String>)) -> (Bound<&str>, Bound<&str>) {
+    (Bound::Excluded(first), last.as_deref().map_or(Bound::Unbounded, Bound::Excluded))
 }

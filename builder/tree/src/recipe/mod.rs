@@ -1,11 +1,22 @@
 //! Maintainer scripts without running them: what debhelper generated is read by its own grammar, the rest is
 //! covered by a reviewed recipe, bound to that rest's digest. A script that neither covers stops the build.
 
+mod coverage;
+mod embedded;
 mod grammar;
+mod parse;
 mod residue;
+mod triggers;
 
+pub use coverage::{Asked, Line, State, Uncovered, coverage};
+pub use embedded::embedded;
 pub use grammar::{Declared, NssPosition};
+pub use parse::{
+    Action, Copy, Directory, Divert, File, Group, Member, Mode, Owner, Recipe, RecipeError, Script, Symlink,
+    User,
+};
 pub use residue::{Block, Residue, ResidueError, residue};
+pub use triggers::{UnknownTrigger, becomes};
 
 /// One choice for a generic name, as `update-alternatives --install` takes it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
