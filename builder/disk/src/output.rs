@@ -1,5 +1,7 @@
 //! Where a sparse image goes: runs of bytes at offsets, and zeros wherever nothing was written.
 
+use contract::Digest;
+use sha2::{Digest as _, Sha256};
 use std::io::{self, Seek, SeekFrom, Write};
 
 /// Takes the bytes of an image in runs. Whatever is never written reads as zeros, so an implementation over a
@@ -71,6 +73,56 @@ impl<O: Output> Output for Window<O> {
     }
 }
 
+/// Passes runs on and hashes the image that they make, zeros in the gaps included. Runs must ascend.
+pub struct Hashed<O> {
+    inner: O,
+    hash: Sha256,
+    hashed: u64,
+}
+
+impl<O: Output> Hashed<O> {
+    /// Hashes what goes to `inner`.
+    pub fn new(inner: O) -> Self {
+        Self { inner, hash: Sha256::new(), hashed: 0 }
+    }
+
+    /// The digest of the image, of which `size` is the length in bytes.
+    ///
+    /// # Errors
+    /// A size that is less than what was written.
+    pub fn finish(mut self, size: u64) -> io::Result<Digest> {
+        self.zeros_up_to(size)?;
+        Ok(Digest(self.hash.finalize().into()))
+    }
+
+    fn zeros_up_to(&mut self, offset: u64) -> io::Result<()> {
+        const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+        let Some(mut gap) = offset.checked_sub(self.hashed) else {
+            return Err(io::Error::other(format!(
+                "offset {offset} comes after {} bytes are hashed: runs must ascend",
+                self.hashed
+            )));
+        };
+        while gap > 0 {
+            // No more than the array's length, so it fits.
+            let part = gap.min(ZEROS.len() as u64);
+            self.hash.update(&ZEROS[..part as usize]);
+            gap -= part;
+        }
+        self.hashed = offset;
+        Ok(())
+    }
+}
+
+impl<O: Output> Output for Hashed<O> {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.zeros_up_to(offset)?;
+        self.hash.update(bytes);
+        self.hashed += bytes.len() as u64;
+        self.inner.write_at(offset, bytes)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +136,20 @@ mod tests {
         assert_eq!(error, "2 bytes at offset 2 do not fit into a window of 3 bytes");
         assert!(window.write_at(u64::MAX, b"x").is_err());
         assert_eq!(image, b"\0\0\0\0\0ab");
+    }
+
+    #[test]
+    fn a_hash_covers_the_gaps() {
+        let mut image = Vec::new();
+        let mut hashed = Hashed::new(&mut image);
+        hashed.write_at(3, b"ab").unwrap();
+        hashed.write_at(100_000, b"c").unwrap();
+        let error = hashed.write_at(5, b"x").unwrap_err().to_string();
+        assert_eq!(error, "offset 5 comes after 100001 bytes are hashed: runs must ascend");
+        let digest = hashed.finish(200_000).unwrap();
+        image.resize(200_000, 0);
+        assert_eq!(digest, Digest::of(&image));
+        assert!(Hashed::new(&mut image).finish(0).is_ok());
     }
 
     #[test]

@@ -5,8 +5,9 @@ mod oracle;
 use contract::{Digest, Epoch};
 use disk::{
     fat::{Body, FatError, FileTree, Volume},
-    output::{Output, Seekable},
+    output::{Hashed, Output, Seekable},
 };
+use proptest::prelude::*;
 use std::{
     fs,
     io::{Read, Seek, SeekFrom},
@@ -203,6 +204,17 @@ fn runs_ascend_and_never_overlap() {
 }
 
 #[test]
+fn a_hash_on_the_way_is_the_hash_of_the_volume() {
+    let files = sample();
+    let (volume, mut image) = (volume(40 * MIB), Vec::new());
+    let mut hashed = Hashed::new(&mut image);
+    volume.plan(tree(&files)).unwrap().write(&mut hashed).unwrap();
+    let digest = hashed.finish(volume.size).unwrap();
+    image.resize(volume.size as usize, 0);
+    assert_eq!(digest, Digest::of(&image));
+}
+
+#[test]
 fn the_same_volume_is_the_same_bytes() {
     let (mut forward, mut backward) = (sample(), sample());
     backward.reverse();
@@ -267,4 +279,34 @@ fn a_stream_must_keep_its_word() {
     tree.file("stream", Body::Stream { size: 3 * MIB, from: Box::new(std::io::repeat(7).take(3 * MIB)) })
         .unwrap();
     volume(40 * MIB).plan(tree).unwrap().write(&mut Vec::new()).unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn any_names_that_are_accepted_are_read_back(
+        names in proptest::collection::vec(("[a-cA-C ~.1é]{1,14}", "[a-c~1.]{0,3}"), 1..40),
+    ) {
+        let mut files = Vec::new();
+        let mut tree = FileTree::new();
+        for (directory, name) in names {
+            let path = if name.is_empty() { directory } else { format!("{directory}/{name}") };
+            let body = noise(3, path.len() * 50);
+            // Some are refused; those that are not must come back.
+            if tree.file(&path, body.clone()).is_ok() {
+                files.push((path, body));
+            }
+        }
+        let volume = volume(34 * MIB);
+        let mut image = Vec::new();
+        volume.plan(tree).unwrap().write(&mut image).unwrap();
+        image.resize(volume.size as usize, 0);
+        let system = fatfs::FileSystem::new(std::io::Cursor::new(image), fatfs::FsOptions::new()).unwrap();
+        for (path, body) in files {
+            let mut read = Vec::new();
+            system.root_dir().open_file(&path).unwrap().read_to_end(&mut read).unwrap();
+            prop_assert!(read == body, "{}", path);
+        }
+    }
 }
