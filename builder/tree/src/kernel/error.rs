@@ -51,12 +51,13 @@ pub enum KernelError {
         why: &'static str,
     },
     /// A pattern of a rule cannot be understood.
-    #[error("pattern `{pattern}`: {why}")]
-    Pattern {
+    #[error(transparent)]
+    Pattern(#[from] crate::MalformedGlob),
+    /// A pattern of a rule could never match.
+    #[error("pattern `{pattern}`: modules are named without `.ko`, relative to `kernel/`")]
+    Suffixed {
         /// The pattern.
         pattern: String,
-        /// What is wrong with it.
-        why: &'static str,
     },
     /// Two files are the same module for the kernel.
     #[error("module {name} is there twice: {first} and {second}")]
@@ -93,12 +94,12 @@ pub enum KernelError {
         why: &'static str,
     },
     /// A module that is asked for exists nowhere.
-    #[error("no module, alias or built-in of the kernel is called `{name}`{}", meant(near))]
+    #[error("no module, alias or built-in of the kernel is called `{name}`{hint}")]
     Unknown {
         /// What was asked for.
         name: String,
-        /// Names that look alike.
-        near: Vec<String>,
+        /// `; did you mean X?`, or nothing.
+        hint: String,
     },
     /// A pattern that asks for modules matches none.
     #[error("pattern `{pattern}` matches no module")]
@@ -115,11 +116,4 @@ pub enum KernelError {
     /// A path could not be formed.
     #[error(transparent)]
     Path(#[from] crate::MalformedPath),
-}
-
-fn meant(near: &[String]) -> String {
-    match near {
-        [] => String::new(),
-        names => format!("; did you mean `{}`?", names.join("`, `")),
-    }
 }

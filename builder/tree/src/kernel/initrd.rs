@@ -1,12 +1,13 @@
 //! The modules that the initrd carries: a closure over hard and soft dependencies, in the order of loading.
 
 use super::{
-    Facts, KernelError, Module, ModuleSet, PathGlob, Shipped,
+    Facts, KernelError, Module, ModuleSet, Shipped,
     depmod::normal_alias,
     glob::wild,
     modules::{normal_name, plain_path},
-    select::below_kernel,
+    select::{below_kernel, pattern},
 };
+use crate::suggest::did_you_mean;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What to load, in order.
@@ -30,21 +31,24 @@ pub fn initrd_modules(set: &ModuleSet, roots: &[String]) -> Result<Loaded, Kerne
     let mut walk = Walk::new(set);
     for root in roots {
         if root.contains('/') {
-            let glob = PathGlob::parse(root)?;
-            let fits = |module: &&(usize, &Module)| glob.matches(below_kernel(&module.1.path));
-            let mut found = set.modules().iter().enumerate().collect::<Vec<_>>();
-            found.retain(|module| fits(&module));
-            if found.is_empty() {
+            let glob = pattern(root)?;
+            let mut found = false;
+            for (place, module) in set.modules().iter().enumerate() {
+                if glob.matches(&below_kernel(&module.path)?) {
+                    walk.visit(place);
+                    found = true;
+                }
+            }
+            if !found {
                 return Err(KernelError::Nothing { pattern: root.clone() });
             }
-            found.into_iter().for_each(|(place, _)| walk.visit(place));
             continue;
         }
         match walk.resolve(root) {
             Served::Modules(places) => places.into_iter().for_each(|place| walk.visit(place)),
             Served::Builtin => walk.loaded.builtin.push(root.clone()),
             Served::Unknown => {
-                return Err(KernelError::Unknown { name: root.clone(), near: walk.near(root) });
+                return Err(KernelError::Unknown { name: root.clone(), hint: walk.near(root) });
             }
         }
     }
@@ -140,16 +144,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// At most three names that differ from `name` in at most a third of its letters, the nearest first.
-    fn near(&self, name: &str) -> Vec<String> {
-        let name = normal_name(name);
-        let all = self.names.keys().chain(self.set.builtin());
-        let mut near: Vec<(usize, &String)> = all
-            .map(|other| (distance(&name, other), other))
-            .filter(|(far, _)| far * 3 <= name.len())
-            .collect();
-        near.sort();
-        near.into_iter().take(3).map(|(_, name)| name.clone()).collect()
+    fn near(&self, name: &str) -> String {
+        let all = self.names.keys().chain(self.set.builtin()).map(String::as_str);
+        did_you_mean(&normal_name(name), all)
     }
 }
 
@@ -170,20 +167,4 @@ fn soft(facts: &Facts) -> (Vec<&str>, Vec<&str>) {
         }
     }
     (pre, post)
-}
-
-/// How many letters must be changed, added or taken away (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut corner = i;
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let change = corner + usize::from(x != *y);
-            corner = row[j + 1];
-            row[j + 1] = change.min(corner + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }

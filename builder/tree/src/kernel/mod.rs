@@ -13,7 +13,6 @@ pub mod select;
 pub use apply::{FactsCache, Installed, NoCache, apply};
 pub use depmod::{ModuleSet, Shipped};
 pub use error::KernelError;
-pub use glob::PathGlob;
 pub use initrd::{Loaded, initrd_modules};
 pub use modules::{Facts, Module, decompress};
 pub use select::{Pulled, Rules, Selection, select};

@@ -4,16 +4,17 @@
 //! that stay are ever read.
 
 use super::{
-    KernelError, PathGlob,
+    KernelError,
     modules::{Facts, Module, module_name, plain_path},
 };
+use crate::{Glob, ImagePath};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A profile's `[kernel]` rules.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    drop: Vec<PathGlob>,
-    keep: Vec<PathGlob>,
+    drop: Vec<Glob>,
+    keep: Vec<Glob>,
 }
 
 impl Rules {
@@ -23,29 +24,36 @@ impl Rules {
     /// At the first pattern that cannot be understood.
     pub fn parse(drop: &[String], keep: &[String]) -> Result<Self, KernelError> {
         let parse = |patterns: &[String]| -> Result<Vec<_>, _> {
-            patterns.iter().map(|text| PathGlob::parse(text)).collect()
+            patterns.iter().map(|text| pattern(text)).collect()
         };
         Ok(Self { drop: parse(drop)?, keep: parse(keep)? })
     }
 
-    fn keeps(&self, path: &str) -> bool {
-        let below = below_kernel(path);
-        let any = |globs: &[PathGlob]| globs.iter().any(|glob| glob.matches(below));
+    fn keeps(&self, path: &ImagePath) -> bool {
+        let any = |globs: &[Glob]| globs.iter().any(|glob| glob.matches(path));
         any(&self.keep) || !any(&self.drop)
     }
 
     /// Patterns which no path fits: a typing error, or for another architecture.
-    fn idle(&self, paths: &BTreeMap<String, u64>) -> Vec<String> {
-        let fits = |glob: &PathGlob| paths.keys().any(|path| glob.matches(below_kernel(path)));
+    fn idle(&self, paths: &BTreeMap<&str, ImagePath>) -> Vec<String> {
+        let fits = |glob: &Glob| paths.values().any(|path| glob.matches(path));
         let globs = self.drop.iter().chain(&self.keep);
-        globs.filter(|glob| !fits(glob)).map(|glob| glob.as_str().to_owned()).collect()
+        globs.filter(|glob| !fits(glob)).map(ToString::to_string).collect()
     }
 }
 
+/// A pattern of modules' paths.
+pub(super) fn pattern(text: &str) -> Result<Glob, KernelError> {
+    if plain_path(text).is_some() {
+        return Err(KernelError::Suffixed { pattern: text.to_owned() });
+    }
+    Ok(Glob::parse(text)?)
+}
+
 /// What a pattern is matched against. Modules outside of `kernel/` (`updates/`, `extra/`) keep their whole path.
-pub(super) fn below_kernel(path: &str) -> &str {
+pub(super) fn below_kernel(path: &str) -> Result<ImagePath, KernelError> {
     let plain = plain_path(path).and_then(|path| path.strip_suffix(".ko")).unwrap_or(path);
-    plain.strip_prefix("kernel/").unwrap_or(plain)
+    Ok(ImagePath::parse(plain.strip_prefix("kernel/").unwrap_or(plain))?)
 }
 
 /// A module that stays against the rules, because another needs it.
@@ -88,7 +96,10 @@ pub fn select<E: From<KernelError>>(
     let builtin: BTreeSet<String> = builtin.lines().map(module_name).collect();
     let mut kept: BTreeMap<&str, Facts> = BTreeMap::new();
     let mut pulled: Vec<Pulled> = Vec::new();
-    let mut round: Vec<&str> = sizes.keys().map(String::as_str).filter(|path| rules.keeps(path)).collect();
+    let paths = sizes.keys().map(|path| Ok((path.as_str(), below_kernel(path)?)));
+    let paths: BTreeMap<&str, ImagePath> = paths.collect::<Result<_, KernelError>>()?;
+    let mut round: Vec<&str> =
+        paths.iter().filter(|(_, path)| rules.keeps(path)).map(|(path, _)| *path).collect();
     while !round.is_empty() {
         let facts = read(&round)?;
         let mut next: BTreeMap<&str, &str> = BTreeMap::new();
@@ -117,7 +128,7 @@ pub fn select<E: From<KernelError>>(
     let (dropped, dropped_bytes) =
         (gone().map(|(path, _)| path.clone()).collect(), gone().map(|(_, n)| n).sum());
     let kept = kept.into_iter().map(|(path, facts)| Module { path: path.to_owned(), facts }).collect();
-    Ok(Selection { kept, pulled, dropped, dropped_bytes, idle: rules.idle(sizes) })
+    Ok(Selection { kept, pulled, dropped, dropped_bytes, idle: rules.idle(&paths) })
 }
 
 /// The kernel's names of these paths.
