@@ -1,6 +1,6 @@
 //! The images that the environment names, and what their manifests say.
 
-use contract::Arch;
+use contract::{Arch, Release, release::Part};
 use qemu::{Machine, Running, Ssh, SshKey};
 use std::{env, fs, path::PathBuf, sync::Once};
 
@@ -9,14 +9,7 @@ pub(crate) struct Image {
     pub(crate) arch: Arch,
     pub(crate) disk: PathBuf,
     key: SshKey,
-    release: serde_json::Value,
-}
-
-/// A partition, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Part {
-    pub(crate) offset: u64,
-    pub(crate) size: u64,
+    release: Release,
 }
 
 impl Image {
@@ -30,7 +23,8 @@ impl Image {
         let dir = PathBuf::from(images).join(format!("nas-{arch}"));
         let manifest = dir.join("release.json");
         let text = fs::read(&manifest).unwrap_or_else(|error| panic!("read {}: {error}", manifest.display()));
-        let release = serde_json::from_slice(&text).unwrap();
+        let release = Release::parse(&text).unwrap();
+        assert_eq!(release.arch, arch, "{} is of another architecture", manifest.display());
         let image = Self { arch, disk: dir.join("disk.img"), key: SshKey { file: key.into() }, release };
         // What this host lacks is found out here, once, and not in the middle of a life.
         match image.machine().prepare().and_then(|_| Ssh::new(22, &image.key)) {
@@ -60,23 +54,21 @@ impl Image {
         Ssh::new(guest.port(22).unwrap(), &self.key).unwrap()
     }
 
-    /// Where the partition `name` is in the disk image.
-    pub(crate) fn part(&self, name: &str) -> Part {
-        let parts = self.release["parts"].as_array().unwrap();
-        let names: Vec<_> = parts.iter().map(|part| part["name"].as_str().unwrap_or("?")).collect();
-        let part = parts.iter().find(|part| part["name"] == name);
-        let part = part.unwrap_or_else(|| panic!("release.json has no part `{name}`, only {names:?}"));
-        Part { offset: part["offset"].as_u64().unwrap(), size: part["size"].as_u64().unwrap() }
+    /// The partition `name`.
+    pub(crate) fn part(&self, name: &str) -> &Part {
+        let names = || self.release.parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>();
+        self.release
+            .part(name)
+            .unwrap_or_else(|| panic!("release.json has no part `{name}`, only {:?}", names()))
     }
 
     /// The verity root hash, in hexadecimal digits.
-    pub(crate) fn root_hash(&self) -> &str {
-        self.release["verity"]["root_hash"].as_str().expect("release.json has no verity.root_hash")
+    pub(crate) fn root_hash(&self) -> String {
+        self.release.verity.root_hash.to_string()
     }
 
     /// The ports on which the image says that it listens to the network, such as `tcp/22`.
-    pub(crate) fn ports(&self) -> Vec<String> {
-        let ports = self.release["ports"].as_array().expect("release.json has no list `ports`");
-        ports.iter().map(|port| port.as_str().unwrap().to_owned()).collect()
+    pub(crate) fn ports(&self) -> &[String] {
+        &self.release.ports
     }
 }

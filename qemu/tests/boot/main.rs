@@ -29,7 +29,7 @@ const LONG: Duration = Duration::from_secs(300);
 fn a_life(test: &str, arch: Arch) {
     let Some(image) = Image::find(test, arch) else { return };
     let mut checks = Checks::new(test);
-    let mut guest = image.machine().prepare().unwrap().start().unwrap();
+    let guest = image.machine().prepare().unwrap().start().unwrap();
     let ssh = image.ssh(&guest);
 
     ssh.wait(&guest.console, LONG).unwrap();
@@ -51,7 +51,7 @@ fn a_life(test: &str, arch: Arch) {
 
     guest.console.skip();
     guest.qmp.reset().unwrap();
-    guest.console.expect("Linux version", LONG).unwrap();
+    guest.console.expect_any(&["Linux version", "systemd[1]:"], LONG).unwrap();
     ssh.wait(&guest.console, LONG).unwrap();
     shares::nothing_changed(&mut checks, "a reset", &before, &ssh);
     health::of_the_system(&mut checks, &guest, &ssh);

@@ -1,12 +1,10 @@
 //! One directory, three ways in: SMB and NFS from the host, Syncthing's health in the guest.
 
 use crate::{LONG, checks::Checks};
-use qemu::{Nfs, Output, Running, Smb, Ssh};
+use qemu::{Error, Nfs, Output, Running, Smb, Ssh};
 use std::{
     collections::BTreeMap,
-    fs,
-    path::Path,
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -40,7 +38,8 @@ pub(crate) fn smb(checks: &mut Checks, guest: &Running, ssh: &Ssh) {
     checks.record("SMB writes a file", put.map(drop));
     let get = user.run("dnas", &format!("get over-smb {}", back.display())).and_then(Output::success);
     checks.record("SMB reads a file", get.map(drop));
-    checks.that("the file came back over SMB as it was", same(&back, &content));
+    let read = fs::read_to_string(&back).map_err(|source| Error::File { act: "read", path: back, source });
+    checks.that("the file came back over SMB as it was", same(read, &content));
 
     let refused = stranger.run("dnas", &format!("put {} by-a-guest", sent.display()));
     let arrived = ssh.ask(&format!("test -e {PLACE}/by-a-guest && echo yes || echo no"));
@@ -68,7 +67,7 @@ pub(crate) fn nfs(checks: &mut Checks, guest: &Running, ssh: &Ssh) {
     let Some(client) = nfs_client(checks, guest, ssh) else { return };
 
     let dir = tempfile::tempdir().unwrap();
-    let (sent, back) = (dir.path().join("sent"), dir.path().join("back"));
+    let sent = dir.path().join("sent");
     let content = content("nfs");
     fs::write(&sent, &content).unwrap();
     let written = patiently(|| client.write(&sent, &format!("{PLACE}/over-nfs")));
@@ -79,8 +78,8 @@ pub(crate) fn nfs(checks: &mut Checks, guest: &Running, ssh: &Ssh) {
         false => Err(format!("the list is: {list}")),
     });
     checks.that("NFS lists the directory", listed);
-    fs::write(&back, patiently(|| client.read(&format!("{PLACE}/over-nfs"))).unwrap_or_default()).unwrap();
-    checks.that("the file came back over NFS as it was", same(&back, content.trim_end()));
+    let read = patiently(|| client.read(&format!("{PLACE}/over-nfs")));
+    checks.that("the file came back over NFS as it was", same(read, &content));
     let owner = ssh.ask(&format!("stat -c %U {PLACE}/over-nfs"));
     checks.equal("the file is the service's", owner, "dnas");
 }
@@ -89,7 +88,7 @@ pub(crate) fn nfs(checks: &mut Checks, guest: &Running, ssh: &Ssh) {
 pub(crate) fn nfs_still_serves(checks: &mut Checks, guest: &Running, ssh: &Ssh) {
     let Some(client) = nfs_client(checks, guest, ssh) else { return };
     let found = patiently(|| client.read(&format!("{PLACE}/over-nfs")));
-    checks.equal("NFS serves the file of before", found, content("nfs").trim_end());
+    checks.that("NFS serves the file of before", same(found, &content("nfs")));
 }
 
 fn nfs_client(checks: &mut Checks, guest: &Running, ssh: &Ssh) -> Option<Nfs> {
@@ -161,13 +160,16 @@ fn patiently(act: impl Fn() -> qemu::Result<Output>) -> qemu::Result<String> {
     }
 }
 
-fn same(file: &Path, content: &str) -> Result<(), String> {
-    let found = fs::read_to_string(file).map_err(|error| error.to_string())?;
-    if found == content {
-        Ok(())
-    } else {
-        Err(format!("{} bytes came back, {} were sent", found.len(), content.len()))
+/// Whether a text is what was sent but for its last line end; a difference is told by its place.
+fn same(found: qemu::Result<String>, sent: &str) -> Result<(), String> {
+    let (found, sent) = (found.map_err(|error| error.to_string())?, sent.trim_end());
+    let found = found.trim_end();
+    if found == sent {
+        return Ok(());
     }
+    let line = found.lines().zip(sent.lines()).take_while(|(found, sent)| found == sent).count();
+    let differs = found.lines().nth(line).unwrap_or("nothing");
+    Err(format!("{} bytes came back, {} were sent; after {line} lines: {differs}", found.len(), sent.len()))
 }
 
 /// Some 300 kB of text that is told apart by its way in.
