@@ -96,7 +96,7 @@ impl<O: Output> Hashed<O> {
     }
 
     fn zeros_up_to(&mut self, offset: u64) -> io::Result<()> {
-        const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+        static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
         let Some(mut gap) = offset.checked_sub(self.hashed) else {
             return Err(io::Error::other(format!(
                 "offset {offset} comes after {} bytes are hashed: runs must ascend",

@@ -255,7 +255,10 @@ fn the_same_parts_are_the_same_bytes() {
         Digest::of(&sample(Arch::X86_64)).to_string(),
         "c16f735cf9fae12ff96ca2e8254647ae1dcdac1cd2c10eb48dc868b606530520"
     );
-    assert_eq!(Digest::of(&sample(Arch::Aarch64)).to_string(), "eae46cecd9670e94706814e3463e7ad16fa29c6604291b631c8cad78d6a4e59f");
+    assert_eq!(
+        Digest::of(&sample(Arch::Aarch64)).to_string(),
+        "eae46cecd9670e94706814e3463e7ad16fa29c6604291b631c8cad78d6a4e59f"
+    );
 }
 
 #[test]
