@@ -3,22 +3,27 @@
 //! touches a file system, a clock or an environment.
 #![forbid(unsafe_code)]
 
+pub mod assemble;
 pub mod content;
+pub mod dump;
 pub mod effects;
 pub mod glob;
 pub mod kernel;
 pub mod merge;
 pub mod node;
+pub mod overlay;
 pub mod package;
 pub mod path;
 pub mod recipe;
 pub mod suggest;
 pub mod tree;
 
+pub use assemble::{AssembleError, Assembled, Assembly, Step, assemble, needed};
 pub use content::{Content, Contents, ReadError};
 pub use glob::{Glob, MalformedGlob};
 pub use merge::{Diversion, DropRules, Dropped, MergeError, merge};
 pub use node::{Kind, Node, NodeId, Origin};
+pub use overlay::{Overlay, OverlayDirectory, OverlayError, OverlayFile};
 pub use package::{Entry, Package, ScriptKind};
 pub use path::{ImagePath, MalformedPath};
 pub use tree::{Tree, TreeError};
