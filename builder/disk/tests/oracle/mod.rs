@@ -1,5 +1,6 @@
 //! Tools that we did not write. A missing one skips its test, out loud, and fails it where CI has set up the machine.
 #![allow(dead_code, reason = "every test binary uses its own part")]
+#![allow(clippy::print_stderr, reason = "CI counts what is skipped")]
 
 use std::{
     path::PathBuf,
@@ -26,9 +27,14 @@ pub(crate) fn tool(test: &str, name: &str) -> Option<Tool> {
         std::env::split_paths(&path).chain(system).map(|dir| dir.join(name)).find(|file| file.is_file());
     if found.is_none() {
         assert!(std::env::var_os("HCIMAGE_CI").is_none(), "{test}: {name} is not installed");
-        eprintln!("skipped: {test}: {name} is not installed");
+        skipped(test, name);
     }
     found.map(Tool)
+}
+
+/// Says that `test` is skipped because `what` is missing.
+pub(crate) fn skipped(test: &str, what: &str) {
+    eprintln!("skipped: {test}: {what} is not installed");
 }
 
 /// Runs `command`, which must succeed, and returns everything it said.
