@@ -103,10 +103,18 @@ mod tests {
     fn disk(name: &str, partitions: &[(&str, Guid)]) -> Disk {
         let entries = (1..).zip(partitions).map(|(number, (name, id))| {
             let (first, last) = (u64::from(number) * 2048, u64::from(number) * 2048 + 2047);
-            (number, Entry { kind: Guid([1; 16]), id: *id, first, last, attributes: 0, name: (*name).to_owned() })
+            (
+                number,
+                Entry { kind: Guid([1; 16]), id: *id, first, last, attributes: 0, name: (*name).to_owned() },
+            )
         });
-        let table =
-            Table { disk: Guid([9; 16]), first_usable: 34, last_usable: 99_999, slots: 128, entries: entries.collect() };
+        let table = Table {
+            disk: Guid([9; 16]),
+            first_usable: 34,
+            last_usable: 99_999,
+            slots: 128,
+            entries: entries.collect(),
+        };
         Disk { name: name.to_owned(), found: OnDisk { table, primary: true, backup: true } }
     }
 
@@ -114,7 +122,10 @@ mod tests {
     fn the_disk_of_the_boot_loader_is_ours_whatever_others_carry() {
         let root = Digest::of(b"root");
         let (esp, other, half) = (Guid([1; 16]), Guid([2; 16]), Guid::from_half(&root, 0));
-        let disks = [disk("sda", &[("esp", other), ("root-a", half)]), disk("vda", &[("esp", esp), ("root-a", half)])];
+        let disks = [
+            disk("sda", &[("esp", other), ("root-a", half)]),
+            disk("vda", &[("esp", esp), ("root-a", half)]),
+        ];
         assert_eq!(boot_disk(&disks, Some(esp), &root).unwrap().unwrap().name, "vda");
         assert_eq!(boot_disk(&disks, Some(Guid([3; 16])), &root), Ok(None));
         assert_eq!(boot_disk(&disks[..1], None, &root).unwrap().unwrap().name, "sda");

@@ -20,23 +20,31 @@ const ALWAYS: &str = "/etc/hcinit/modules";
 /// Modules without which no image boots.
 const NEEDED: [&str; 3] = ["dm_verity", "erofs", "ext4"];
 
-/// Buses whose many devices never have a driver that matters here.
-const SKIPPED: [&str; 8] =
-    ["clockevents", "clocksource", "container", "cpu", "event_source", "machinecheck", "memory", "workqueue"];
+/// Buses whose many devices never have a driver that matters here. What ACPI describes is on the platform bus too.
+const SKIPPED: [&str; 11] = [
+    "acpi",
+    "clockevents",
+    "clocksource",
+    "container",
+    "cpu",
+    "event_source",
+    "machinecheck",
+    "memory",
+    "pnp",
+    "serio",
+    "workqueue",
+];
 
-/// The drivers of this machine.
+/// The modules that the initrd carries.
 #[derive(Debug)]
 pub struct Drivers<'l> {
     log: &'l Log,
     dir: PathBuf,
     index: Index,
-    tried: BTreeSet<String>,
-    seen: BTreeSet<String>,
-    loaded: usize,
 }
 
 impl<'l> Drivers<'l> {
-    /// The modules that the initrd carries for kernel `release`.
+    /// The modules for kernel `release`.
     pub fn open(release: &str, log: &'l Log) -> Result<Self, InitError> {
         let dir = Path::new("/usr/lib/modules").join(release);
         let read = |name: &str| read_text(&dir.join(name));
@@ -46,44 +54,97 @@ impl<'l> Drivers<'l> {
             &optional(read("modules.softdep"))?,
             &optional(read("modules.builtin"))?,
         );
-        Ok(Self { log, dir, index, tried: BTreeSet::new(), seen: BTreeSet::new(), loaded: 0 })
+        Ok(Self { log, dir, index })
     }
 
     /// Loads what the initrd always loads; fails when one of those without which nothing boots cannot be loaded.
-    pub fn load_always(&mut self) -> Result<(), InitError> {
+    pub fn load_always(&self) -> Result<(), InitError> {
         let list = read_text(Path::new(ALWAYS))?;
         let listed = list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let mut loader = Loader::new(self);
         for name in listed.chain(NEEDED) {
             let needed = NEEDED.contains(&name.replace('-', "_").as_str());
-            let outcome = self.load(name);
-            match outcome {
+            match loader.load(name) {
                 Err(reason) if needed => return Err(InitError::Module { name: name.to_owned(), reason }),
                 Err(reason) => self.log.warn(format_args!("module {name}: {reason}; going on without it")),
                 Ok(()) => {}
             }
         }
-        self.log.step(format_args!("loaded {} of {} modules from the list", self.loaded, self.index.len()));
+        let (loaded, carried) = (loader.loaded, self.index.len());
+        self.log.step(format_args!("modules: {loaded} of the initrd's {carried} loaded from its list"));
         Ok(())
+    }
+}
+
+/// Loads modules, each at most once.
+#[derive(Debug)]
+struct Loader<'d> {
+    drivers: &'d Drivers<'d>,
+    tried: BTreeSet<String>,
+    loaded: usize,
+}
+
+impl<'d> Loader<'d> {
+    fn new(drivers: &'d Drivers<'_>) -> Self {
+        Self { drivers, tried: BTreeSet::new(), loaded: 0 }
+    }
+
+    /// Loads a module and what it needs. A module that finds no hardware is no fault.
+    fn load(&mut self, name: &str) -> Result<(), String> {
+        let Drivers { log, dir, index } = self.drivers;
+        let steps = match index.order(name) {
+            Order::Builtin => return Ok(()),
+            Order::Unknown => return Err("the initrd does not carry it".to_owned()),
+            Order::Load(steps) => steps,
+        };
+        let count = steps.len();
+        for (position, step) in steps.into_iter().enumerate() {
+            if !self.tried.insert(step.name.to_owned()) || is_live(step.name) {
+                continue;
+            }
+            match insert(&dir.join(step.path)) {
+                Ok(()) => self.loaded += 1,
+                Err(error) if error.raw_os_error() == Some(Errno::NODEV.raw_os_error()) => {}
+                Err(error) if position + 1 == count => return Err(error.to_string()),
+                Err(error) => log.warn(format_args!("module {}, wanted by {name}: {error}", step.name)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Loads drivers for the devices that are there.
+#[derive(Debug)]
+pub struct Coldplug<'d> {
+    loader: Loader<'d>,
+    seen: BTreeSet<String>,
+}
+
+impl<'d> Coldplug<'d> {
+    /// With no device seen yet.
+    #[must_use]
+    pub fn new(drivers: &'d Drivers<'_>) -> Self {
+        Self { loader: Loader::new(drivers), seen: BTreeSet::new() }
     }
 
     /// Loads drivers for devices that were not there before; returns how many modules that made.
     pub fn pass(&mut self) -> Result<usize, InitError> {
-        let before = self.loaded;
+        let before = self.loader.loaded;
+        let Drivers { log, index, .. } = self.loader.drivers;
         for modalias in self.new_devices().map_err(InitError::io("list the devices in", "/sys/bus"))? {
-            let drivers: Vec<String> = self.index.drivers(&modalias).map(str::to_owned).collect();
-            for name in drivers {
-                if let Err(reason) = self.load(&name) {
-                    self.log.warn(format_args!("module {name} for {modalias}: {reason}; going on without it"));
+            for name in index.drivers(&modalias) {
+                if let Err(reason) = self.loader.load(name) {
+                    log.warn(format_args!("module {name} for {modalias}: {reason}; going on without it"));
                 }
             }
         }
-        Ok(self.loaded - before)
+        Ok(self.loader.loaded - before)
     }
 
     /// Number of modules loaded until now.
     #[must_use]
     pub fn loaded(&self) -> usize {
-        self.loaded
+        self.loader.loaded
     }
 
     fn new_devices(&mut self) -> io::Result<Vec<String>> {
@@ -96,7 +157,9 @@ impl<'l> Drivers<'l> {
             let devices = bus.join(&name).join("devices");
             for device in sysfs::names(&devices)? {
                 // A device may have no modalias, or may be gone by now.
-                let Ok(modalias) = fs::read_to_string(devices.join(device).join("modalias")) else { continue };
+                let Ok(modalias) = fs::read_to_string(devices.join(device).join("modalias")) else {
+                    continue;
+                };
                 let modalias = modalias.trim();
                 if !modalias.is_empty() && self.seen.insert(modalias.to_owned()) {
                     found.push(modalias.to_owned());
@@ -105,33 +168,20 @@ impl<'l> Drivers<'l> {
         }
         Ok(found)
     }
+}
 
-    /// Loads a module and what it needs. A module that finds no hardware is no fault.
-    fn load(&mut self, name: &str) -> Result<(), String> {
-        let steps = match self.index.order(name) {
-            Order::Builtin => return Ok(()),
-            Order::Unknown => return Err("the initrd does not carry it".to_owned()),
-            Order::Load(steps) => steps,
-        };
-        let count = steps.len();
-        for (position, step) in steps.into_iter().enumerate() {
-            if !self.tried.insert(step.name.to_owned()) {
-                continue;
-            }
-            match insert(&self.dir.join(step.path)) {
-                Ok(()) => self.loaded += 1,
-                Err(error) if error.raw_os_error() == Some(Errno::NODEV.raw_os_error()) => {}
-                Err(error) if position + 1 == count => return Err(error.to_string()),
-                Err(error) => self.log.warn(format_args!("module {}, wanted by {name}: {error}", step.name)),
-            }
-        }
-        Ok(())
-    }
+/// Whether the kernel has this module already: another thread may have been faster, and loading it again costs as
+/// much as the first time.
+fn is_live(name: &str) -> bool {
+    fs::read_to_string(format!("/sys/module/{name}/initstate")).is_ok_and(|state| state.trim() == "live")
 }
 
 fn insert(path: &Path) -> io::Result<()> {
     match finit_module(File::open(path)?, c"", 0) {
         Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(Errno::NOENT) => {
+            Err(io::Error::other("the kernel misses a symbol or an algorithm that it needs"))
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -72,7 +72,9 @@ mod tests {
 
     #[test]
     fn anything_else_is_named() {
-        for text in ["", "c12a7328", "zz2a7328-f81f-11d2-ba4b-00a0c93ec93b", "c12a7328f-81f-11d2-ba4b-00a0c93ec93b"] {
+        for text in
+            ["", "c12a7328", "zz2a7328-f81f-11d2-ba4b-00a0c93ec93b", "c12a7328f-81f-11d2-ba4b-00a0c93ec93b"]
+        {
             let message = part_uuid("LoaderX", &variable(text)).unwrap_err().to_string();
             assert!(message.contains(&format!("LoaderX holds `{text}`")), "{message}");
         }

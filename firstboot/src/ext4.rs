@@ -39,7 +39,10 @@ pub fn probe(start: &[u8]) -> Content {
     }
     let log_block = u32_at(0x18);
     if log_block > 6 {
-        return Content::Other(format!("a damaged ext4 superblock (block size 2^{})", 10 + u64::from(log_block)));
+        return Content::Other(format!(
+            "a damaged ext4 superblock (block size 2^{})",
+            10 + u64::from(log_block)
+        ));
     }
     let is_64bit = u32_at(0x60) & 0x80 != 0;
     let high = if is_64bit { u64::from(u32_at(0x150)) } else { 0 };
@@ -82,7 +85,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let image = dir.path().join("fs");
         std::fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
-        let made = Command::new("mkfs.ext4").args(["-q", "-F", "-O", "64bit,metadata_csum", "-b", "4096"]).arg(&image).status();
+        let made = Command::new("mkfs.ext4")
+            .args(["-q", "-F", "-O", "64bit,metadata_csum", "-b", "4096"])
+            .arg(&image)
+            .status();
         match made {
             Ok(status) => assert!(status.success()),
             Err(_) if std::env::var_os("HCIMAGE_CI").is_none() => {

@@ -120,7 +120,11 @@ enum Fault {
     Damaged(String),
 }
 
-fn read_copy(disk: &mut (impl Read + Seek), geometry: Geometry, lba: u64) -> io::Result<Result<Table, Fault>> {
+fn read_copy(
+    disk: &mut (impl Read + Seek),
+    geometry: Geometry,
+    lba: u64,
+) -> io::Result<Result<Table, Fault>> {
     let mut header = vec![0; HEADER];
     read_at(disk, lba * geometry.sector, &mut header)?;
     let layout = match parse_header(&header, geometry, lba) {
@@ -195,7 +199,8 @@ fn parse_entries(array: &[u8], layout: &Layout, geometry: Geometry) -> Result<Ta
         if bytes[..16] == [0; 16] {
             continue;
         }
-        let units: Vec<u16> = bytes[56..].chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+        let units: Vec<u16> =
+            bytes[56..].chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
         let end = units.iter().position(|unit| *unit == 0).unwrap_or(units.len());
         let entry = Entry {
             kind: guid_at(bytes, 0),
@@ -206,7 +211,11 @@ fn parse_entries(array: &[u8], layout: &Layout, geometry: Geometry) -> Result<Ta
             name: String::from_utf16_lossy(&units[..end]),
         };
         let (first, last) = (entry.first, entry.last);
-        if first < layout.first_usable || last < first || last > layout.last_usable || last >= geometry.sectors {
+        if first < layout.first_usable
+            || last < first
+            || last > layout.last_usable
+            || last >= geometry.sectors
+        {
             let usable = (layout.first_usable, layout.last_usable.min(geometry.sectors - 1));
             let why = format!(
                 "partition {number} spans sectors {first} to {last}, usable are {} to {}",
@@ -248,7 +257,20 @@ fn guid_at(bytes: &[u8], at: usize) -> Guid {
 
 /// CRC-32 as Ethernet and GPT use it (reflected polynomial 0xedb88320).
 fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |crc: u32, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
-    })
+    const TABLE: [u32; 256] = {
+        let mut table = [0; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            let mut crc = byte as u32;
+            let mut bit = 0;
+            while bit < 8 {
+                crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+                bit += 1;
+            }
+            table[byte] = crc;
+            byte += 1;
+        }
+        table
+    };
+    !bytes.iter().fold(!0, |crc: u32, byte| (crc >> 8) ^ TABLE[usize::from(crc as u8 ^ byte)])
 }

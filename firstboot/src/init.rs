@@ -2,7 +2,7 @@
 
 use crate::{
     choose, cmdline,
-    coldplug::Drivers,
+    coldplug::{Coldplug, Drivers},
     efi,
     error::InitError,
     log::Log,
@@ -46,10 +46,11 @@ pub fn run(log: &Log) -> Result<Infallible, InitError> {
 
     let text = fs::read_to_string("/proc/cmdline").map_err(InitError::io("read", "/proc/cmdline"))?;
     let root = cmdline::root_hash(&text)?;
-    let mut drivers = Drivers::open(&release, log)?;
-    drivers.load_always()?;
+    let drivers = Drivers::open(&release, log)?;
+    let mut coldplug = Coldplug::new(&drivers);
+    load_first(&drivers, &mut coldplug)?;
     let esp = boot_partition(log)?;
-    let mut disk = find_disk(&mut drivers, esp, &root, log)?;
+    let mut disk = find_disk(&mut coldplug, esp, &root, log)?;
 
     mount_root(&disk, &root, log)?;
     switch_root(log)?;
@@ -78,6 +79,15 @@ fn mount_kernel_file_systems() -> Result<(), InitError> {
     Ok(())
 }
 
+/// File systems and dm-verity are loaded while the disks' drivers wait for their hardware.
+fn load_first(drivers: &Drivers<'_>, coldplug: &mut Coldplug<'_>) -> Result<(), InitError> {
+    thread::scope(|scope| {
+        let listed = scope.spawn(|| drivers.load_always());
+        coldplug.pass()?;
+        listed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
 /// The ESP that the boot loader says it was started from, if this machine has EFI variables and the loader set one.
 fn boot_partition(log: &Log) -> Result<Option<Guid>, InitError> {
     if !Path::new(EFIVARS).is_dir() {
@@ -103,7 +113,7 @@ fn boot_partition(log: &Log) -> Result<Option<Guid>, InitError> {
 /// Loads drivers until the disk is there and no device waits for a driver any more, so that a copy of the disk which
 /// appears at the same time is not missed.
 fn find_disk<'l>(
-    drivers: &mut Drivers<'_>,
+    coldplug: &mut Coldplug<'_>,
     esp: Option<Guid>,
     root: &Digest,
     log: &'l Log,
@@ -111,12 +121,14 @@ fn find_disk<'l>(
     let start = log.elapsed();
     let mut shelf = Shelf::default();
     loop {
-        let loaded = drivers.pass()?;
+        let loaded = coldplug.pass()?;
         let changed = shelf.refresh()?;
         let found = choose::boot_disk(&shelf.disks, esp, root)?;
-        if let Some(disk) = found.filter(|_| loaded == 0 && !changed).and_then(|disk| OwnDisk::new(disk, &shelf, log)) {
+        if let Some(disk) =
+            found.filter(|_| loaded == 0 && !changed).and_then(|disk| OwnDisk::new(disk, &shelf, log))
+        {
             let seen = sysfs::summary(&shelf.media);
-            log.step(format_args!("disk {} of {seen}; {} modules loaded", disk.name(), drivers.loaded()));
+            log.step(format_args!("disk {} of {seen}; {} modules loaded", disk.name(), coldplug.loaded()));
             return Ok(disk);
         }
         if log.elapsed() - start > PATIENCE {
@@ -166,7 +178,8 @@ fn mount_root(disk: &OwnDisk<'_>, root: &Digest, log: &Log) -> Result<(), InitEr
 fn switch_root(log: &Log) -> Result<(), InitError> {
     for dir in ["/dev", "/proc", "/sys", "/run"] {
         let target = format!("{SYSROOT}{dir}");
-        mount_move(dir, &target).map_err(InitError::io("move the mount to (does the image have it?)", &target))?;
+        mount_move(dir, &target)
+            .map_err(InitError::io("move the mount to (does the image have it?)", &target))?;
     }
     let freed = free_initrd().map_err(InitError::io("empty the initrd below", "/"))?;
     chdir(SYSROOT).map_err(InitError::io("enter", SYSROOT))?;

@@ -2,7 +2,10 @@
 //! medium. And what the kernel must be told of it.
 
 use crate::gpt::{Entry, Geometry, Table};
-use contract::{Digest, Guid, slots::{LINUX_TYPE, Part, Slot}};
+use contract::{
+    Digest, Guid,
+    slots::{LINUX_TYPE, Part, Slot},
+};
 use std::collections::BTreeMap;
 
 /// Least bytes of a state partition.
@@ -48,7 +51,9 @@ pub fn grown(current: &Table, geometry: Geometry) -> Result<Table, LayoutError> 
     let array = (u64::from(current.slots) * 128).div_ceil(geometry.sector);
     let mut table = Table { last_usable: geometry.sectors - 2 - array, ..current.clone() };
     let align = ALIGNMENT / geometry.sector;
-    for (part, like) in [(Part::Root(Slot::B), Part::Root(Slot::A)), (Part::Verity(Slot::B), Part::Verity(Slot::A))] {
+    for (part, like) in
+        [(Part::Root(Slot::B), Part::Root(Slot::A)), (Part::Verity(Slot::B), Part::Verity(Slot::A))]
+    {
         let (name, like) = (part.label(), like.label());
         if find(&table, name).is_none() {
             let (_, model) = find(&table, like).ok_or(LayoutError::Missing(like))?;
@@ -192,3 +197,6 @@ pub fn kernel_changes(
     }
     Ok(changes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,10 @@
 //! What `hcinit` says: one line a step, with the time since it started, to the kernel's log and so to every console.
 
 use std::{
-    cell::RefCell,
     fmt::Display,
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -15,20 +15,21 @@ const RATE_LIMIT: &str = "/proc/sys/kernel/printk_devkmsg";
 #[derive(Debug)]
 pub struct Log {
     started: Instant,
-    kmsg: RefCell<Option<File>>,
+    kmsg: Mutex<Option<File>>,
 }
 
 impl Log {
     /// A log whose clock starts now.
     #[must_use]
     pub fn start() -> Self {
-        Self { started: Instant::now(), kmsg: RefCell::new(None) }
+        Self { started: Instant::now(), kmsg: Mutex::new(None) }
     }
 
     /// Writes to the kernel's log from now on.
     pub fn open_kernel_log(&self) -> io::Result<()> {
         fs::write(RATE_LIMIT, "on\n")?;
-        *self.kmsg.borrow_mut() = Some(OpenOptions::new().write(true).open("/dev/kmsg")?);
+        *self.kmsg.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(OpenOptions::new().write(true).open("/dev/kmsg")?);
         Ok(())
     }
 
@@ -61,7 +62,7 @@ impl Log {
     fn line(&self, level: u8, text: impl Display) {
         let millis = self.started.elapsed().as_millis();
         let line = format!("hcinit: [{millis:5} ms] {text}\n");
-        let mut kmsg = self.kmsg.borrow_mut();
+        let mut kmsg = self.kmsg.lock().unwrap_or_else(PoisonError::into_inner);
         let told = kmsg.as_mut().map(|kmsg| kmsg.write_all(format!("<{level}>{line}").as_bytes()));
         // A log that cannot be written must not stop a boot, and there is nowhere left to say so.
         if !matches!(told, Some(Ok(()))) && io::stderr().write_all(line.as_bytes()).is_err() {

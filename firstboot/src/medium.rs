@@ -110,9 +110,16 @@ impl<'l> OwnDisk<'l> {
         let target = layout::grown(&self.found.table, self.medium.geometry)
             .map_err(|source| InitError::Layout { disk: self.medium.name.clone(), source })?;
         if target != self.found.table {
-            self.log.step(format_args!("disk {}: {}", self.medium.name, difference(&self.found.table, &target)));
+            self.log.step(format_args!(
+                "disk {}: {}",
+                self.medium.name,
+                difference(&self.found.table, &target)
+            ));
         } else if !self.found.primary || !self.found.backup {
-            self.log.warn(format_args!("disk {}: one copy of the partition table is lost, putting it back", self.medium.name));
+            self.log.warn(format_args!(
+                "disk {}: one copy of the partition table is lost, putting it back",
+                self.medium.name
+            ));
         }
         self.write(&target)
     }
@@ -178,7 +185,9 @@ fn difference(current: &Table, target: &Table) -> String {
     let mut parts = Vec::new();
     for (number, entry) in &target.entries {
         match current.entries.get(number) {
-            None => parts.push(format!("new partition {number} `{}` ({} sectors)", entry.name, entry.sectors())),
+            None => {
+                parts.push(format!("new partition {number} `{}` ({} sectors)", entry.name, entry.sectors()))
+            }
             Some(old) if old.last != entry.last => {
                 let (old, new) = (old.sectors(), entry.sectors());
                 parts.push(format!("`{}` grows from {old} to {new} sectors", entry.name));

@@ -66,7 +66,8 @@ impl Index {
         for line in softdep.lines().filter_map(|line| line.strip_prefix("softdep ")) {
             let mut words = line.split_ascii_whitespace();
             if let Some(module) = words.next() {
-                let before = words.skip_while(|word| *word != "pre:").skip(1).take_while(|word| *word != "post:");
+                let before =
+                    words.skip_while(|word| *word != "pre:").skip(1).take_while(|word| *word != "post:");
                 index.before.entry(name(module)).or_default().extend(before.map(name));
             }
         }
@@ -98,7 +99,11 @@ impl Index {
 
     /// Depth first; `seen` ends circles, which soft dependencies may have.
     fn collect<'i>(&'i self, wanted: &str, seen: &mut BTreeSet<String>, steps: &mut Vec<Step<'i>>) {
-        let Some((name, module)) = self.modules.get_key_value(wanted) else { return };
+        let Some((name, module)) = self.modules.get_key_value(wanted) else {
+            // A soft dependency may name an alias, such as `crc32c` for whatever computes it.
+            self.drivers(wanted).for_each(|driver| self.collect(driver, seen, steps));
+            return;
+        };
         if !seen.insert(name.clone()) {
             return;
         }
@@ -145,10 +150,11 @@ mod tests {
         kernel/drivers/ata/libahci.ko: kernel/drivers/ata/libata.ko\nkernel/drivers/ata/libata.ko:\n";
     const ALIAS: &str = "# Aliases extracted from modules themselves.\n\
         alias pci:v*d*sv*sd*bc01sc08i02* nvme\nalias pci:v00008086d00002652sv*sd*bc*sc*i* ahci\n\
-        alias of:N*T*Cbrcm,bcm2835_sdhost bcm2835\nalias usb:v054Cp0010d0[4-5]*dc* ums-x\n";
+        alias of:N*T*Cbrcm,bcm2835_sdhost bcm2835\nalias usb:v054Cp0010d0[4-5]*dc* ums-x\n\
+        alias crc32c crc32c_intel\n";
 
     fn index() -> Index {
-        Index::parse(DEP, ALIAS, "softdep ext4 pre: crc32c-intel gone post: nvme\n", "kernel/fs/vfat.ko\n")
+        Index::parse(DEP, ALIAS, "softdep ext4 pre: crc32c gone post: nvme\n", "kernel/fs/vfat.ko\n")
     }
 
     fn names(order: Order<'_>) -> Vec<String> {

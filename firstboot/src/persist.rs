@@ -58,7 +58,8 @@ pub fn parse(list: &str) -> Result<Vec<Kept>, PersistError> {
         }
         let known = RESERVED.into_iter().map(str::to_owned);
         for outer in known.chain(kept.iter().map(|kept: &Kept| kept.path.clone())) {
-            let (inner, outer) = if inside(&outer, &path) { (outer, path.clone()) } else { (path.clone(), outer) };
+            let (inner, outer) =
+                if inside(&outer, &path) { (outer, path.clone()) } else { (path.clone(), outer) };
             if inner == outer || inside(&inner, &outer) {
                 return Err(PersistError::Nested { line, path: inner, outer });
             }

@@ -8,7 +8,9 @@ use std::{
     ffi::CString,
     fs::{self, DirBuilder, File, Metadata, Permissions},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _, chown, lchown, symlink},
+    os::unix::fs::{
+        DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _, chown, lchown, symlink,
+    },
     path::{Path, PathBuf},
 };
 
@@ -193,7 +195,10 @@ mod tests {
         tree(&from);
         let names = |to: &Path| {
             let found = missing(&from, to).unwrap();
-            found.iter().map(|missing| missing.to.strip_prefix(dir.path()).unwrap().to_owned()).collect::<Vec<_>>()
+            found
+                .iter()
+                .map(|missing| missing.to.strip_prefix(dir.path()).unwrap().to_owned())
+                .collect::<Vec<_>>()
         };
         assert_eq!(names(&to), [Path::new("to")]);
         fs::create_dir_all(to.join("lib")).unwrap();
@@ -206,7 +211,8 @@ mod tests {
     #[test]
     fn copies_are_complete_and_leave_nothing_behind() {
         let dir = tempfile::tempdir().unwrap();
-        let (from, to, staging) = (dir.path().join("from"), dir.path().join("to"), dir.path().join(".staging"));
+        let (from, to, staging) =
+            (dir.path().join("from"), dir.path().join("to"), dir.path().join(".staging"));
         tree(&from);
         fs::create_dir_all(staging.join("0/left/over")).unwrap();
         settle(&staging, &missing(&from, &to).unwrap()).unwrap();
@@ -229,6 +235,9 @@ mod tests {
         let path = dir.path().join("seeded");
         replace(&path, b"one").unwrap();
         replace(&path, b"two").unwrap();
-        assert_eq!((fs::read(&path).unwrap(), fs::read_dir(dir.path()).unwrap().count()), (b"two".to_vec(), 1));
+        assert_eq!(
+            (fs::read(&path).unwrap(), fs::read_dir(dir.path()).unwrap().count()),
+            (b"two".to_vec(), 1)
+        );
     }
 }

@@ -84,7 +84,8 @@ pub fn mount_state(disk: &mut OwnDisk<'_>, log: &Log) -> Result<(), InitError> {
         }
     }
     let device = partition.device();
-    mount(&device, STATE, "ext4", MountFlags::NOATIME, None).map_err(InitError::io("mount on /state", &device))?;
+    mount(&device, STATE, "ext4", MountFlags::NOATIME, None)
+        .map_err(InitError::io("mount on /state", &device))?;
     log.step(format_args!("state: {} mounted on {STATE}", device.display()));
     if let Content::Ext4 { block, blocks, .. } = probe(&partition)? {
         fill(&partition, block, blocks, log);
@@ -229,7 +230,9 @@ fn missing_kept(kept: &Kept) -> Result<Option<Missing>, InitError> {
             Ok(Some(Missing { from: Source::Copy(image.to_owned()), to }))
         }
         Err(error) => Err(InitError::io("look at", &to)(error)),
-        Ok(_) => require_kind(kept, &to, "/state/persist", "save what it holds and remove it there").map(|()| None),
+        Ok(_) => {
+            require_kind(kept, &to, "/state/persist", "save what it holds and remove it there").map(|()| None)
+        }
     }
 }
 
@@ -264,7 +267,8 @@ fn bind(from: &Path, to: &Path) -> Result<(), InitError> {
 /// A new machine id (machine-id(5)): 32 hexadecimal digits, random, with the version bits of a random UUID.
 fn machine_id() -> Result<Vec<u8>, InitError> {
     let mut bytes = [0; 16];
-    let got = getrandom(&mut bytes[..], GetRandomFlags::empty()).map_err(InitError::io("read", "getrandom"))?;
+    let got =
+        getrandom(&mut bytes[..], GetRandomFlags::empty()).map_err(InitError::io("read", "getrandom"))?;
     if got != bytes.len() {
         return Err(InitError::io("read", "getrandom")(io::Error::from(io::ErrorKind::UnexpectedEof)));
     }

@@ -108,7 +108,8 @@ pub fn change_partition(
 ) -> io::Result<()> {
     let signed = |value: u64| i64::try_from(value).map_err(|_| io::Errno::OVERFLOW);
     let number = i32::try_from(number).map_err(|_| io::Errno::OVERFLOW)?;
-    let mut partition = BlkpgPartition { start: signed(start)?, length: signed(length)?, number, names: [0; 128] };
+    let mut partition =
+        BlkpgPartition { start: signed(start)?, length: signed(length)?, number, names: [0; 128] };
     let argument = BlkpgArgument {
         command: command as i32,
         flags: 0,

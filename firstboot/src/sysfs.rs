@@ -87,7 +87,11 @@ pub fn summary(media: &[Medium]) -> String {
         return "no block device at all".to_owned();
     }
     let size = |medium: &Medium| medium.geometry.sector * medium.geometry.sectors >> 20;
-    media.iter().map(|medium| format!("{} ({} MiB)", medium.name, size(medium))).collect::<Vec<_>>().join(", ")
+    media
+        .iter()
+        .map(|medium| format!("{} ({} MiB)", medium.name, size(medium)))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Sorted names in a directory of `/sys`.

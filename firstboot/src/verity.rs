@@ -28,7 +28,9 @@ pub struct Superblock {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerityError {
     /// No superblock of the kind that is used here.
-    #[error("the verity partition's superblock has {field} {found}, expected {expected}: write the image again")]
+    #[error(
+        "the verity partition's superblock has {field} {found}, expected {expected}: write the image again"
+    )]
     Unexpected {
         /// The field's name.
         field: &'static str,
@@ -52,13 +54,16 @@ pub enum VerityError {
 impl Superblock {
     /// The superblock in `bytes`, for a data partition of `data_bytes` bytes.
     pub fn parse(bytes: &[u8; SUPERBLOCK], data_bytes: u64) -> Result<Self, VerityError> {
-        let u32_at =
-            |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let u32_at = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
         let require = |field, found: String, expected: &str| {
             if found == expected {
                 Ok(())
             } else {
-                Err(VerityError::Unexpected { field, found: format!("`{found}`"), expected: format!("`{expected}`") })
+                Err(VerityError::Unexpected {
+                    field,
+                    found: format!("`{found}`"),
+                    expected: format!("`{expected}`"),
+                })
             }
         };
         require("magic", text(&bytes[..8]), "verity")?;
@@ -160,7 +165,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (data, hash) = (dir.path().join("data"), dir.path().join("hash"));
         std::fs::write(&data, vec![7; 40960]).unwrap();
-        let run = Command::new("veritysetup").arg("format").arg("--salt=c0ffee").arg(&data).arg(&hash).output();
+        let run =
+            Command::new("veritysetup").arg("format").arg("--salt=c0ffee").arg(&data).arg(&hash).output();
         match run {
             Ok(output) => assert!(output.status.success(), "{output:?}"),
             Err(_) if std::env::var_os("HCIMAGE_CI").is_none() => {

@@ -34,7 +34,9 @@ pub fn writes(current: &OnDisk, target: &Table, geometry: Geometry) -> Vec<Write
 #[must_use]
 pub fn protective_mbr(sector: &[u8; 512], geometry: Geometry) -> Option<Write> {
     let size = u32::try_from(geometry.sectors - 1).unwrap_or(u32::MAX).to_le_bytes();
-    let plain = sector[510..] == [0x55, 0xaa] && sector[450] == 0xee && sector[462..510].iter().all(|byte| *byte == 0);
+    let plain = sector[510..] == [0x55, 0xaa]
+        && sector[450] == 0xee
+        && sector[462..510].iter().all(|byte| *byte == 0);
     if !plain || sector[458..462] == size {
         return None;
     }
