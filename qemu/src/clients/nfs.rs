@@ -35,7 +35,8 @@ impl Nfs {
         tool::run(CAT.command()?.arg(self.url(path)), b"", LIMIT)
     }
 
-    /// Writes a file of the host to the server.
+    /// Writes a file of the host to the server: at most some 4 kB, which is all that libnfs 4.0 can encode in a write
+    /// of NFS 4.
     pub fn write(&self, file: &Path, path: &str) -> Result<Output> {
         tool::run(CP.command()?.arg(file).arg(self.url(path)), b"", LIMIT)
     }

@@ -61,19 +61,29 @@ pub(crate) fn of_the_doors(checks: &mut Checks, image: &Image, ssh: &Ssh) {
             Err(error) => Err(error.to_string()),
         },
     );
-    let open = ssh.ask("ss -Hlntu");
-    let declared = image.ports();
+    let (open, declared) = (ssh.ask("ss -Hlntu"), image.ports());
     checks.that(
         &format!("only declared ports are open ({})", declared.join(" ")),
         open.map_err(|error| error.to_string()).and_then(|table| undeclared(&table, declared)),
     );
+    let policy = ssh.ask("nft list ruleset");
+    let dropped = policy.map_err(|error| error.to_string()).and_then(|rules| {
+        let input =
+            rules.lines().find(|line| line.contains("hook input")).unwrap_or("no chain hooks into input");
+        if input.contains("policy drop") { Ok(()) } else { Err(input.to_owned()) }
+    });
+    checks.that("the firewall drops what it does not know", dropped);
     let empty = ssh.ask(
         "while IFS=: read -r name hash _; do case $hash in ''|'$'*) echo $name;; esac; done < /etc/shadow",
     );
     checks.equal("no account has a password or an empty one", empty, "");
 }
 
-/// The listening sockets of `ss -Hlntu` that are neither on loopback nor declared.
+/// The lowest port that the kernel gives to a socket which asked for any (`ip_local_port_range`).
+const EPHEMERAL: u16 = 32768;
+
+/// The listening sockets of `ss -Hlntu` that are neither on loopback nor declared. A UDP socket on a port that
+/// the kernel chose waits for answers to what it sent (Syncthing's announcements): the firewall is there for it.
 fn undeclared(table: &str, declared: &[String]) -> Result<(), String> {
     let mut found: Vec<String> = Vec::new();
     for line in table.lines() {
@@ -81,8 +91,10 @@ fn undeclared(table: &str, declared: &[String]) -> Result<(), String> {
         let [protocol, _, _, _, local, ..] = fields[..] else { return Err(format!("ss printed `{line}`")) };
         let (address, port) = local.rsplit_once(':').ok_or_else(|| format!("ss printed `{line}`"))?;
         let loopback = address.starts_with("127.") || address.starts_with("[::1]") || address == "::1";
+        let number: u16 = port.parse().map_err(|_| format!("ss printed `{line}`"))?;
+        let sender = protocol == "udp" && number >= EPHEMERAL;
         let name = format!("{protocol}/{port}");
-        if !loopback && !declared.contains(&name) {
+        if !loopback && !sender && !declared.contains(&name) {
             found.push(format!("{name} on {address}"));
         }
     }
@@ -107,9 +119,9 @@ pub(crate) fn timing(guest: &Running, ssh: &Ssh) {
 fn undeclared_ports_are_found() {
     let table = "udp UNCONN 0 0 10.0.2.15%eth0:68 0.0.0.0:*\nudp UNCONN 0 0 0.0.0.0:5353 0.0.0.0:*\n\
                  tcp LISTEN 0 128 [::]:22 [::]:*\ntcp LISTEN 0 10 127.0.0.1:8384 0.0.0.0:*\n\
-                 tcp LISTEN 0 10 [::1]:323 [::]:*\n";
+                 tcp LISTEN 0 10 [::1]:323 [::]:*\nudp UNCONN 0 0 *:45583 *:*\ntcp LISTEN 0 9 *:45583 *:*\n";
     let declared = ["tcp/22".to_owned(), "udp/68".to_owned()];
-    assert_eq!(undeclared(table, &declared), Err("also open: udp/5353 on 0.0.0.0".into()));
-    assert_eq!(undeclared(table, &["tcp/22", "udp/68", "udp/5353"].map(str::to_owned)), Ok(()));
+    assert_eq!(undeclared(table, &declared), Err("also open: udp/5353 on 0.0.0.0, tcp/45583 on *".into()));
+    assert_eq!(undeclared(table, &["tcp/22", "udp/68", "udp/5353", "tcp/45583"].map(str::to_owned)), Ok(()));
     assert_eq!(undeclared("nonsense", &declared), Err("ss printed `nonsense`".into()));
 }
