@@ -298,11 +298,15 @@ mod tests {
     use super::*;
 
     fn line(arch: Arch, accel: Accel, version: u32) -> String {
+        let sockets = Wires::Sockets { serial: Path::new("/s"), qmp: Path::new("/q") };
+        line_with(sockets, arch, accel, version)
+    }
+
+    fn line_with(wires: Wires<'_>, arch: Arch, accel: Accel, version: u32) -> String {
         let machine = Machine::new(arch, "/i").memory(512).forward(22).forward_from(4450, 445);
         let firmware = Firmware { code: "/fw/code".into(), variables: "/fw/vars".into() };
         let place = Place::Kept("/a,b".into());
-        let sockets = Wires::Sockets { serial: Path::new("/s"), qmp: Path::new("/q") };
-        let words = machine.arguments(&firmware, &place, sockets, accel, version);
+        let words = machine.arguments(&firmware, &place, wires, accel, version);
         words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
     }
 
@@ -319,6 +323,13 @@ mod tests {
         ] {
             assert!(line.contains(part), "{part} is not in: {line}");
         }
+    }
+
+    #[test]
+    fn a_machine_on_the_terminal_reboots_as_it_likes() {
+        let line = line_with(Wires::Terminal, Arch::X86_64, Accel::Kvm, 10);
+        assert!(line.contains("-machine q35 -accel kvm -cpu host"), "{line}");
+        assert!(line.ends_with("-nographic -serial mon:stdio"), "{line}");
     }
 
     #[test]
