@@ -18,7 +18,11 @@ struct Mount {
 impl Drop for Mount {
     fn drop(&mut self) {
         let status = Command::new("umount").arg("-l").arg(&self.at).status();
-        assert!(status.is_ok_and(|s| s.success()) || std::thread::panicking(), "umount {}", self.at.display());
+        assert!(
+            status.is_ok_and(|s| s.success()) || std::thread::panicking(),
+            "umount {}",
+            self.at.display()
+        );
     }
 }
 
@@ -35,7 +39,8 @@ fn mount(test: &str, image: &[u8]) -> Option<Mount> {
     let (file, at) = (dir.path().join("image"), dir.path().join("mnt"));
     std::fs::write(&file, image).unwrap();
     std::fs::create_dir(&at).unwrap();
-    let output = Command::new("mount").args(["-t", "erofs", "-o", "ro,loop"]).arg(&file).arg(&at).output().unwrap();
+    let output =
+        Command::new("mount").args(["-t", "erofs", "-o", "ro,loop"]).arg(&file).arg(&at).output().unwrap();
     assert!(output.status.success(), "mount: {}", String::from_utf8_lossy(&output.stderr));
     Some(Mount { at, _dir: dir })
 }
@@ -64,7 +69,8 @@ fn compare(b: &Builder, at: &Path) {
 
 fn check_kind(b: &Builder, host: &Path, meta: &std::fs::Metadata, kind: &Kind) {
     let kind_of = meta.file_type();
-    let device = |major, minor| assert_eq!(meta.rdev(), rustix::fs::makedev(major, minor), "{}", host.display());
+    let device =
+        |major, minor| assert_eq!(meta.rdev(), rustix::fs::makedev(major, minor), "{}", host.display());
     match kind {
         Kind::Directory => assert!(kind_of.is_dir()),
         Kind::File { shape, body } => {

@@ -55,7 +55,8 @@ pub(super) fn encode(entries: &[Entry], nid: impl Fn(usize) -> u64) -> Vec<u8> {
 /// The entries of one block: name, inode number, type; or what is wrong.
 pub(super) fn decode(block: &[u8]) -> Result<Vec<(&[u8], u64, u8)>, &'static str> {
     let first = block.get(8..10).map(|b| usize::from(u16::from_le_bytes([b[0], b[1]])));
-    let names_at = first.filter(|at| *at > 0 && at % DIRENT == 0 && *at <= block.len()).ok_or("first name offset")?;
+    let names_at =
+        first.filter(|at| *at > 0 && at % DIRENT == 0 && *at <= block.len()).ok_or("first name offset")?;
     let heads: Vec<&[u8]> = block[..names_at].chunks_exact(DIRENT).collect();
     let offset = |head: &[u8]| usize::from(u16::from_le_bytes([head[8], head[9]]));
     let mut found = Vec::with_capacity(heads.len());
@@ -79,7 +80,9 @@ mod tests {
     use super::*;
 
     fn entries(count: usize, len: usize) -> Vec<Entry> {
-        (0..count).map(|i| Entry { name: format!("{i:0len$}").into_bytes(), inode: i, file_type: 1 }).collect()
+        (0..count)
+            .map(|i| Entry { name: format!("{i:0len$}").into_bytes(), inode: i, file_type: 1 })
+            .collect()
     }
 
     #[test]

@@ -166,7 +166,8 @@ mod tests {
 
     #[test]
     fn heads_get_their_blocks_back() {
-        let long = [(32, 9), (32, 31), (1, 1), (1, 1), (2, 1), (15, 3), (16, 4), (17, 5), (3, 2), (128, 1), (9, 1)];
+        let long =
+            [(32, 9), (32, 31), (1, 1), (1, 1), (2, 1), (15, 3), (16, 4), (17, 5), (3, 2), (128, 1), (9, 1)];
         for skip in 0..long.len() {
             let clusters = clusters(&long[skip..]);
             for start in [8, 16, 24, 32] {
@@ -176,8 +177,12 @@ mod tests {
                 assert_eq!(back.len(), clusters.len());
                 for (at, (stored, cluster)) in back.iter().zip(&clusters).enumerate() {
                     match *cluster {
-                        Cluster::Plain { block } => assert_eq!((stored.kind, stored.block), (0, block), "{at}"),
-                        Cluster::Head { block } => assert_eq!((stored.kind, stored.block), (1, block), "{at}"),
+                        Cluster::Plain { block } => {
+                            assert_eq!((stored.kind, stored.block), (0, block), "{at}")
+                        }
+                        Cluster::Head { block } => {
+                            assert_eq!((stored.kind, stored.block), (1, block), "{at}")
+                        }
                         Cluster::Next { .. } => assert_eq!(stored.kind, 2, "{at}"),
                     }
                 }

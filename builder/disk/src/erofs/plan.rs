@@ -104,7 +104,10 @@ fn within(what: &'static str, got: u64, max: u64) -> Result<u64, Error> {
 fn measure(names: &Names<'_>, id: usize, inode: &Inode, volume: &Volume) -> Result<Place, Error> {
     let path = names.first[id];
     if inode.mode > 0o7777 {
-        return Err(Error::Name { path: path.to_owned(), why: "the mode has more than the 12 permission bits" });
+        return Err(Error::Name {
+            path: path.to_owned(),
+            why: "the mode has more than the 12 permission bits",
+        });
     }
     let (size, layout, blocks, tail) = match &inode.kind {
         Kind::Directory => {

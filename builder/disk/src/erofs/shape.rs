@@ -43,7 +43,9 @@ impl Shape {
                 return wrong(format!("extent {at} has {logical_len} bytes, must be 1 to {EXTENT_MAX}"));
             }
             if !last && logical_len as usize % BLOCK != 0 {
-                return wrong(format!("extent {at} has {logical_len} bytes, only the last may end inside a block"));
+                return wrong(format!(
+                    "extent {at} has {logical_len} bytes, only the last may end inside a block"
+                ));
             }
             if plain && stored_len != logical_len {
                 return wrong(format!("plain extent {at} stores {stored_len} bytes for {logical_len}"));
@@ -183,7 +185,9 @@ mod tests {
             let got = Shape::new(extents).unwrap_err().to_string();
             assert!(got.contains(why), "{got}");
         }
-        for bytes in [&[][..], &[2], &[1], &[1, 0], &[1, 0, 200], &[1, 5, 1, 4, 1], &[1, 4, 1, 4, 3], &[1, 0, 0, 0]] {
+        for bytes in
+            [&[][..], &[2], &[1], &[1, 0], &[1, 0, 200], &[1, 5, 1, 4, 1], &[1, 4, 1, 4, 3], &[1, 0, 0, 0]]
+        {
             assert!(Shape::from_bytes(bytes).is_err(), "{bytes:?}");
         }
     }

@@ -25,7 +25,8 @@ pub(super) fn encode(path: &str, xattrs: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<
             wrong("EROFS holds user.*, trusted.*, security.* and system.posix_acl_access and _default only")
         })?;
         let name_len = u8::try_from(rest.len()).map_err(|_| wrong("the name is longer than 255 bytes"))?;
-        let value_len = u16::try_from(value.len()).map_err(|_| wrong("the value is longer than 65535 bytes"))?;
+        let value_len =
+            u16::try_from(value.len()).map_err(|_| wrong("the value is longer than 65535 bytes"))?;
         out.extend([name_len, number]);
         out.extend(value_len.to_le_bytes());
         out.extend_from_slice(rest);
@@ -58,7 +59,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, &'stati
         return Err("shared extended attributes are not read here");
     }
     while let Some((entry, after)) = rest.split_at_checked(XATTR_ENTRY) {
-        let (name_len, value_len) = (usize::from(entry[0]), usize::from(u16::from_le_bytes([entry[2], entry[3]])));
+        let (name_len, value_len) =
+            (usize::from(entry[0]), usize::from(u16::from_le_bytes([entry[2], entry[3]])));
         let whole = (name_len + value_len).next_multiple_of(XATTR_ENTRY);
         let (Some(body), Some(&(_, prefix))) =
             (after.get(..whole), XATTR_PREFIXES.iter().find(|(number, _)| *number == entry[1]))

@@ -20,7 +20,11 @@ pub struct Superblock {
 impl Superblock {
     /// Reads and checks one. Only what is written here is accepted: version 1, type 1, sha256, 4096-byte blocks.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let wrong = |field, got: String, expected: &str| Error::Superblock { field, got, expected: expected.to_owned() };
+        let wrong = |field, got: String, expected: &str| Error::Superblock {
+            field,
+            got,
+            expected: expected.to_owned(),
+        };
         let Some(block) = bytes.get(..BLOCK) else {
             return Err(wrong("length", bytes.len().to_string(), "4096 at least"));
         };
@@ -28,9 +32,12 @@ impl Superblock {
             return Err(wrong("signature", hex(&block[..8]), "`verity` and two zeros"));
         }
         let number = |at: usize| u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]);
-        for (field, at, expected) in
-            [("version", 8, 1), ("hash type", 12, 1), ("data block size", 64, 4096), ("hash block size", 68, 4096)]
-        {
+        for (field, at, expected) in [
+            ("version", 8, 1),
+            ("hash type", 12, 1),
+            ("data block size", 64, 4096),
+            ("hash block size", 68, 4096),
+        ] {
             if number(at) != expected {
                 return Err(wrong(field, number(at).to_string(), &expected.to_string()));
             }

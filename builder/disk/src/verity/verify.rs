@@ -18,7 +18,10 @@ pub fn verify(mut data: impl Read, hash_image: &[u8], root: &Digest) -> Result<S
         let want = CHUNK.min((superblock.data_blocks - block) as usize * BLOCK);
         let got = fill(&mut data, &mut chunk[..want], block * BLOCK as u64)?;
         if got < want {
-            return Err(Error::DataShort { expected: superblock.data_blocks, got: block + (got / BLOCK) as u64 });
+            return Err(Error::DataShort {
+                expected: superblock.data_blocks,
+                got: block + (got / BLOCK) as u64,
+            });
         }
         let digests = hash_blocks(&superblock.salt, &chunk[..want]);
         for (digest, leaf) in digests.chunks_exact(DIGEST).zip(&mut leaves) {
@@ -44,7 +47,8 @@ fn check_tree(superblock: &Superblock, image: &[u8], root: &Digest) -> Result<Ve
     let mut at = BLOCK;
     for (depth, blocks) in levels.iter().rev().enumerate() {
         let level = &image[at..at + *blocks as usize * BLOCK];
-        for (number, (block, digest)) in level.chunks_exact(BLOCK).zip(above.chunks_exact(DIGEST)).enumerate() {
+        for (number, (block, digest)) in level.chunks_exact(BLOCK).zip(above.chunks_exact(DIGEST)).enumerate()
+        {
             let got = hash(&superblock.salt, block);
             if got != *digest && depth == 0 {
                 return Err(Error::Root { got: hex(&got), expected: hex(root) });

@@ -89,7 +89,8 @@ pub fn noise(len: usize, seed: u64) -> Vec<u8> {
 
 /// Bytes that compress to about a third, and differ everywhere.
 pub fn text(len: usize, seed: u64) -> Vec<u8> {
-    let words = ["the ", "share ", "of ", "node ", "volume ", "is ", "mounted\n", "read-only ", "unit ", "42 "];
+    let words =
+        ["the ", "share ", "of ", "node ", "volume ", "is ", "mounted\n", "read-only ", "unit ", "42 "];
     let mut out = Vec::with_capacity(len + 16);
     for byte in noise(len / 2 + 16, seed) {
         out.extend_from_slice(words[usize::from(byte) % words.len()].as_bytes());
@@ -114,7 +115,8 @@ pub fn nasty(settings: PackSettings) -> Builder {
 fn sizes(b: &mut Builder) {
     b.dir("sizes");
     let extent = b.settings.extent_size() as usize;
-    let mut lens = vec![0, 1, 2, 31, 100, 3839, 3840, 3841, 4095, 4096, 4097, 8191, 8192, 8193, 65_536, 100_000];
+    let mut lens =
+        vec![0, 1, 2, 31, 100, 3839, 3840, 3841, 4095, 4096, 4097, 8191, 8192, 8193, 65_536, 100_000];
     for n in 1..=4 {
         lens.extend([extent * n - 1, extent * n, extent * n + 1, extent * n + 5000, extent * n + 8192]);
     }
@@ -129,7 +131,8 @@ fn sizes(b: &mut Builder) {
         b.file(&format!("sizes/mixed-{len}"), &mixed);
     }
     for blocks in [1, 2, 3, 5, 15, 16, 17, 31, 33, 63, 65, 127, 129] {
-        let parts: Vec<_> = (0..blocks).map(|at| if at % 2 == 0 { text(4096, at) } else { noise(4096, at) }).collect();
+        let parts: Vec<_> =
+            (0..blocks).map(|at| if at % 2 == 0 { text(4096, at) } else { noise(4096, at) }).collect();
         b.file(&format!("sizes/stripes-{blocks}"), &parts.concat());
     }
     b.file("sizes/long-text", &text(3_000_001, 77));
@@ -146,7 +149,9 @@ fn names(b: &mut Builder) {
         b.file(&format!("long/{at:x<255}", at = format!("{at}-")), b"long name");
     }
     b.dir("utf8");
-    for name in ["grüße", "日本語のファイル", "emoji 🦀 crab", "!first", "+plus", "-dash", "a b\tc\n", "\"quote\\"] {
+    for name in
+        ["grüße", "日本語のファイル", "emoji 🦀 crab", "!first", "+plus", "-dash", "a b\tc\n", "\"quote\\"]
+    {
         b.file(&format!("utf8/{name}"), name.as_bytes());
     }
     b.dir("empty");
@@ -191,10 +196,12 @@ fn inodes(b: &mut Builder) {
         let (name, value) = (format!("user.attribute-{at}"), text(at * 7, at as u64));
         b.inode(id).xattrs.insert(name.into_bytes(), value);
     }
-    let acl = [2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 232, 3, 0, 0, 4, 0, 4, 0, 255, 255, 255, 255]
-        .into_iter()
-        .chain([16, 0, 4, 0, 255, 255, 255, 255, 32, 0, 4, 0, 255, 255, 255, 255])
-        .collect::<Vec<u8>>();
+    let acl = [
+        2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 232, 3, 0, 0, 4, 0, 4, 0, 255, 255, 255, 255,
+    ]
+    .into_iter()
+    .chain([16, 0, 4, 0, 255, 255, 255, 255, 32, 0, 4, 0, 255, 255, 255, 255])
+    .collect::<Vec<u8>>();
     let id = b.dir("inodes/acl");
     b.inode(id).mode = 0o644;
     b.inode(id).xattrs.insert(b"system.posix_acl_access".to_vec(), acl.clone());
