@@ -6,6 +6,7 @@ pub mod certificates;
 pub mod frame;
 pub mod hwdb;
 pub mod identity;
+pub mod ldconfig;
 pub mod nss;
 pub mod pam;
 pub mod recipes;

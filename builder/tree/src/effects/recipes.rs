@@ -58,8 +58,12 @@ fn step(
         }
         Action::Symlink(link) => insert(&mut hand, &link.path, Node::symlink(&link.target, origin)),
         Action::Remove(path) => {
+            // As `rm -f`: what counts is that it is gone.
             let real = hand.tree.resolve(path, false).map_err(|source| hand.refused(source))?;
-            hand.tree.remove(&real).map_err(|source| hand.refused(source))
+            match hand.tree.get(&real) {
+                Some(_) => hand.tree.remove(&real).map_err(|source| hand.refused(source)),
+                None => Ok(()),
+            }
         }
         Action::Owner(owner) => own(&mut hand, owner, ids, by),
         Action::User(_)

@@ -43,7 +43,7 @@ pub enum Action {
     Directory(Directory),
     /// Makes a symbolic link.
     Symlink(Symlink),
-    /// Takes a file or a directory with all that is in it away.
+    /// Takes a file or a directory with all that is in it away, if it is there.
     Remove(ImagePath),
     /// Makes a system user, and its group when there is none of that name.
     User(User),

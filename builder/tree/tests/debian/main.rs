@@ -1,0 +1,169 @@
+//! The whole of it against what dpkg and the maintainer scripts make of the same packages: `debootstrap`.
+//! Slow, so it runs only with `HCIMAGE_SLOW=1`, as root. `HCIMAGE_ORACLE_TREE` may name a tree that debootstrap
+//! made already, with its packages in `var/cache/apt/archives` or the directory that `HCIMAGE_DEBS` names.
+
+#![allow(clippy::unwrap_used)]
+
+mod debs;
+
+use contract::{Digest, Epoch};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+use tree::{
+    Assembly, DropRules, ImagePath, Kind, Tree,
+    effects::{accounts, accounts::Ledger, identity::Identity},
+    recipe::{self, Recipe, State},
+};
+
+/// Packages whose scripts exercise every effect.
+const INCLUDE: &str = "systemd,systemd-sysv,systemd-resolved,udev,dbus,libpam-systemd,libnss-systemd,\
+                       libnss-myhostname,libnss-resolve,ca-certificates,openssh-server,sudo,vim-tiny,polkitd";
+
+fn oracle(scratch: &Path) -> Option<PathBuf> {
+    if let Some(tree) = env::var_os("HCIMAGE_ORACLE_TREE") {
+        return Some(tree.into());
+    }
+    if env::var_os("HCIMAGE_SLOW").is_none() {
+        eprintln!("skipped: debian: HCIMAGE_SLOW is not set");
+        return None;
+    }
+    let tree = scratch.join("tree");
+    let made = Command::new("debootstrap")
+        .args(["--variant=minbase", &format!("--include={INCLUDE}"), "trixie"])
+        .arg(&tree)
+        .status();
+    match made {
+        Ok(status) => assert!(status.success(), "debootstrap failed: it needs root and a mirror"),
+        Err(_) if env::var_os("HCIMAGE_CI").is_none() => {
+            eprintln!("skipped: debian: debootstrap is not installed");
+            return None;
+        }
+        Err(error) => panic!("debootstrap: {error}"),
+    }
+    Some(tree)
+}
+
+/// The tree of the oracle's packages as we make it. Scripts without a recipe count as doing nothing.
+fn ours(oracle: &Path) -> (Tree, BTreeMap<Digest, Vec<u8>>) {
+    let mut contents = BTreeMap::new();
+    let archives =
+        env::var_os("HCIMAGE_DEBS").map_or_else(|| oracle.join("var/cache/apt/archives"), PathBuf::from);
+    let mut packages = Vec::new();
+    for entry in fs::read_dir(archives).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "deb") {
+            packages.push(debs::read(&path, &mut contents));
+        }
+    }
+    assert!(packages.len() > 80, "{} packages", packages.len());
+    let mut recipes = recipe::embedded().unwrap();
+    let (lines, _) = recipe::coverage(&packages, &recipes);
+    let mut made_up = Vec::new();
+    for line in lines {
+        if let State::Unknown { digest, .. } = line.state {
+            eprintln!("no recipe: {} {}", line.package, line.script);
+            let text =
+                format!("[[script]]\nkind = \"{}\"\nresidue = [\"{digest}\"]\nwhy = \"test\"", line.script);
+            made_up.push(Recipe::parse(&line.package, "made up", &text).unwrap());
+        }
+    }
+    recipes.extend(made_up);
+    let mut assembly = Assembly {
+        packages,
+        overlays: Vec::new(),
+        recipes,
+        ledger: Ledger::default(),
+        drop: DropRules::default(),
+        identity: Identity::default(),
+        epoch: Epoch(1_700_000_000),
+    };
+    let needed = tree::needed(&assembly, &contents).unwrap_or_else(|error| panic!("{error}"));
+    accounts::allocate(&needed, &mut assembly.ledger).unwrap();
+    let start = std::time::Instant::now();
+    let assembled =
+        tree::assemble(&assembly, &contents, &mut |_| {}).unwrap_or_else(|error| panic!("{error}"));
+    eprintln!("assembled {} paths in {:?}", assembled.tree.iter().count(), start.elapsed());
+    for note in assembled.notes {
+        eprintln!("note: {note}");
+    }
+    (assembled.tree, contents)
+}
+
+/// Path and what is there, for everything below `directory` of the oracle.
+fn theirs(root: &Path, directory: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut pending = vec![root.join(directory)];
+    while let Some(path) = pending.pop() {
+        let seen = fs::symlink_metadata(&path).unwrap();
+        let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+        let mode = seen.mode() & 0o7777;
+        let what = if seen.is_symlink() {
+            format!("-> {}", fs::read_link(&path).unwrap().display())
+        } else if seen.is_dir() {
+            pending.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            format!("{mode:o} directory")
+        } else if seen.is_file() {
+            format!("{mode:o} {}", Digest::of(&fs::read(&path).unwrap()))
+        } else {
+            continue;
+        };
+        found.insert(name, what);
+    }
+    found
+}
+
+fn of_tree(tree: &Tree, directory: &str) -> BTreeMap<String, String> {
+    let directory = ImagePath::parse(directory).unwrap();
+    let itself = tree.get(&directory).map(|node| (&directory, node));
+    let seen = itself.into_iter().chain(tree.below(&directory)).map(|(path, node)| {
+        let what = match &node.kind {
+            Kind::Directory => format!("{:o} directory", node.mode),
+            Kind::Symlink(target) => format!("-> {target}"),
+            Kind::File(content) => format!("{:o} {}", node.mode, content.digest()),
+            other => format!("{other:?}"),
+        };
+        (path.as_str().to_owned(), what)
+    });
+    seen.collect()
+}
+
+fn differences(ours: &BTreeMap<String, String>, theirs: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+    let differ = names.into_iter().filter(|name| ours.get(*name) != theirs.get(*name));
+    let none = || "nothing".to_owned();
+    differ
+        .map(|name| {
+            let (one, other) = (ours.get(name), theirs.get(name));
+            format!(
+                "{name}: ours {}, dpkg's {}",
+                one.cloned().unwrap_or_else(none),
+                other.cloned().unwrap_or_else(none)
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn the_tree_is_what_dpkg_makes() {
+    let scratch = tempfile::tempdir().unwrap();
+    let Some(oracle) = oracle(scratch.path()) else { return };
+    let (tree, _) = ours(&oracle);
+    let mut all = BTreeSet::new();
+    for directory in ["etc", "usr", "bin", "lib", "sbin", "root", "home"] {
+        all.extend(differences(&of_tree(&tree, directory), &theirs(&oracle, directory)));
+    }
+    for difference in &all {
+        eprintln!("{difference}");
+    }
+    // Of these not one may differ: whole effects.
+    let exact =
+        ["etc/pam.d/common-", "etc/ssl/", "etc/ca-certificates.conf", "etc/nsswitch.conf", "etc/shells"];
+    let wrong: Vec<_> =
+        all.iter().filter(|difference| exact.iter().any(|prefix| difference.starts_with(prefix))).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
