@@ -132,7 +132,7 @@ fn append(
 fn too_small(end: u64, array: u64, geometry: Geometry) -> LayoutError {
     let mib = |sectors: u64| (sectors * geometry.sector).div_ceil(1 << 20);
     LayoutError::TooSmall {
-        found: geometry.sectors * geometry.sector >> 20,
+        found: (geometry.sectors * geometry.sector) >> 20,
         needed: mib(end + array + 1),
         state: LEAST_STATE >> 20,
     }

@@ -185,7 +185,7 @@ mod tests {
         symlink("../run", root.join("run")).unwrap();
         let time = Timespec { tv_sec: 1_000_000_000, tv_nsec: 5 };
         let times = Timestamps { last_access: time, last_modification: time };
-        utimensat(CWD, &root.join("lib/app"), &times, AtFlags::empty()).unwrap();
+        utimensat(CWD, root.join("lib/app"), &times, AtFlags::empty()).unwrap();
     }
 
     #[test]

@@ -86,7 +86,7 @@ pub fn summary(media: &[Medium]) -> String {
     if media.is_empty() {
         return "no block device at all".to_owned();
     }
-    let size = |medium: &Medium| medium.geometry.sector * medium.geometry.sectors >> 20;
+    let size = |medium: &Medium| (medium.geometry.sector * medium.geometry.sectors) >> 20;
     media
         .iter()
         .map(|medium| format!("{} ({} MiB)", medium.name, size(medium)))
