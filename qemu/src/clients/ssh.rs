@@ -2,7 +2,6 @@
 
 use crate::{Console, Error, Output, Result, Tool, tool};
 use std::{
-    collections::BTreeSet,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -110,13 +109,14 @@ impl Ssh {
         }
     }
 
-    /// The guest's host keys, as `type base64`.
-    pub fn host_keys(&self) -> Result<BTreeSet<String>> {
+    /// The guest's ed25519 host key in base64, as anybody can see it.
+    pub fn host_key(&self) -> Result<String> {
         let mut command = KEYSCAN.command()?;
-        command.args(["-T", "60", "-p", &self.port.to_string(), "127.0.0.1"]);
-        let lines = tool::run(&mut command, b"", Duration::from_secs(180)).and_then(Output::success)?;
-        let key = |line: &str| line.split_once(' ').map(|(_host, key)| key.to_owned());
-        Ok(lines.lines().filter(|line| !line.starts_with('#')).filter_map(key).collect())
+        command.args(["-t", "ed25519", "-T", "60", "-p", &self.port.to_string(), "127.0.0.1"]);
+        let output = tool::run(&mut command, b"", Duration::from_secs(180))?;
+        let key = output.stdout.lines().find_map(|line| line.split_once(" ssh-ed25519 "));
+        let key = key.map(|(_host, key)| key.trim().to_owned());
+        key.ok_or(Error::Failed { program: output.program, status: output.status, stderr: output.stderr })
     }
 
     fn command(&self, options: &[&str]) -> Result<Command> {
