@@ -13,6 +13,8 @@ pub mod packages;
 pub mod relation;
 pub mod release;
 pub mod resolver;
+#[cfg(test)]
+mod robust;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod version;

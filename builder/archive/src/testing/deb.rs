@@ -137,9 +137,13 @@ impl FakeDeb {
     }
 }
 
-/// `plain` compressed as `suffix` says.
+/// `plain` compressed as `suffix` says (`.gz`, `.xz`, `.zst`, else not at all).
+///
+/// # Panics
+/// When memory runs out.
+#[must_use]
 #[allow(clippy::unwrap_used, reason = "for tests: writes to memory")]
-pub(crate) fn compress(suffix: &str, plain: &[u8]) -> Vec<u8> {
+pub fn compress(suffix: &str, plain: &[u8]) -> Vec<u8> {
     match suffix {
         ".gz" => {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -156,9 +160,13 @@ pub(crate) fn compress(suffix: &str, plain: &[u8]) -> Vec<u8> {
     }
 }
 
-/// An ar archive of `members`.
+/// An ar archive of `members`, by name and content.
+///
+/// # Panics
+/// When memory runs out.
+#[must_use]
 #[allow(clippy::unwrap_used, reason = "for tests: writes to memory")]
-pub(crate) fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
+pub fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut bytes = b"!<arch>\n".to_vec();
     for (name, content) in members {
         let mut header = String::new();

@@ -7,5 +7,5 @@ mod deb;
 mod signing;
 
 pub use archive::{FakeArchive, FakeSuite};
-pub use deb::{FakeDeb, FakeEntry};
+pub use deb::{FakeDeb, FakeEntry, ar, compress};
 pub use signing::{PUBLIC_KEY, sign, sign_with};
