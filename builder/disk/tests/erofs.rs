@@ -1,4 +1,5 @@
 //! The reader finds what the writer wrote; nothing depends on threads; no bytes make the reader panic.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "the functions around the tests are tests too")]
 
 mod erofs_support;
 

@@ -1,4 +1,5 @@
 //! The kernel mounts what we write, and finds every byte, owner, mode, time, link, attribute and device.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "the functions around the tests are tests too")]
 
 mod erofs_support;
 

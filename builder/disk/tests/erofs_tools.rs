@@ -1,4 +1,5 @@
 //! Readers that we did not write agree: fsck.erofs, and the erofs-rs crate.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "the functions around the tests are tests too")]
 
 mod erofs_support;
 

@@ -1,4 +1,5 @@
 //! Our trees are veritysetup's, byte for byte; damage is found and named.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "the functions around the tests are tests too")]
 
 #[path = "erofs_support/mod.rs"]
 mod erofs_support;

@@ -52,8 +52,11 @@ pub(super) fn encode(entries: &[Entry], nid: impl Fn(usize) -> u64) -> Vec<u8> {
     out
 }
 
-/// The entries of one block: name, inode number, type; or what is wrong.
-pub(super) fn decode(block: &[u8]) -> Result<Vec<(&[u8], u64, u8)>, &'static str> {
+/// An entry as read: name, inode number, type.
+pub(super) type Read<'a> = (&'a [u8], u64, u8);
+
+/// The entries of one block, or what is wrong.
+pub(super) fn decode(block: &[u8]) -> Result<Vec<Read<'_>>, &'static str> {
     let first = block.get(8..10).map(|b| usize::from(u16::from_le_bytes([b[0], b[1]])));
     let names_at =
         first.filter(|at| *at > 0 && at % DIRENT == 0 && *at <= block.len()).ok_or("first name offset")?;

@@ -1,6 +1,8 @@
 //! Compresses one file into the form that any image can copy verbatim.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use rayon::prelude::*;
 use zstd::bulk::Compressor;
@@ -14,6 +16,10 @@ use super::{Error, Extent, Shape};
 const EXTENT_MIN: u32 = 16 << 10;
 /// What the map header and the index cost a file that would not have them if it were plain, bytes.
 const INDEX_COST: u64 = 16;
+
+/// From this level on, a quick try first finds what does not compress: kernel modules in xz, fonts, pictures.
+const PROBE_FROM: i32 = 10;
+const PROBE_LEVEL: i32 = 1;
 
 /// How to pack. Part of the key of any cache of packed files, with the version of zstd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -128,10 +134,18 @@ fn store(chunk: &[u8], last: bool, only: bool, settings: PackSettings) -> Result
     if settings.plain {
         return Ok(None);
     }
+    if settings.level >= PROBE_FROM && is_hopeless(chunk)? {
+        return Ok(None);
+    }
     let compressed = compress(chunk, settings.level)?;
     let index = if only { INDEX_COST } else { 0 };
     let gain = cost(compressed.len(), last) + index < cost(chunk.len(), last);
     Ok(gain.then_some(compressed))
+}
+
+/// Whether the fastest level saves less than a 64th.
+fn is_hopeless(chunk: &[u8]) -> Result<bool, Error> {
+    Ok(compress(chunk, PROBE_LEVEL)?.len() >= chunk.len() - chunk.len() / 64)
 }
 
 /// Bytes of the image that a stored extent takes.
@@ -142,17 +156,18 @@ fn cost(len: usize, last: bool) -> u64 {
 }
 
 thread_local! {
-    static COMPRESSOR: RefCell<Option<(i32, Compressor<'static>)>> = const { RefCell::new(None) };
+    /// The thread's contexts by level: two at most are in use, one to probe and one to keep.
+    static COMPRESSORS: RefCell<BTreeMap<i32, Compressor<'static>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// One frame that names its content's size (fsck.erofs 1.8 wants that; it also keeps the window as
 /// small as the extent), without checksum and without dictionary id.
 fn compress(chunk: &[u8], level: i32) -> Result<Vec<u8>, Error> {
     let failed = |source| Error::Compress { len: chunk.len(), source };
-    COMPRESSOR.with_borrow_mut(|slot| {
-        let compressor = match slot {
-            Some((held, compressor)) if *held == level => compressor,
-            _ => &mut slot.insert((level, compressor(level).map_err(failed)?)).1,
+    COMPRESSORS.with_borrow_mut(|held| {
+        let compressor = match held.entry(level) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(compressor(level).map_err(failed)?),
         };
         compressor.compress(chunk).map_err(failed)
     })

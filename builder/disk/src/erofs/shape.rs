@@ -42,7 +42,7 @@ impl Shape {
             if logical_len == 0 || logical_len > EXTENT_MAX {
                 return wrong(format!("extent {at} has {logical_len} bytes, must be 1 to {EXTENT_MAX}"));
             }
-            if !last && logical_len as usize % BLOCK != 0 {
+            if !last && !(logical_len as usize).is_multiple_of(BLOCK) {
                 return wrong(format!(
                     "extent {at} has {logical_len} bytes, only the last may end inside a block"
                 ));

@@ -38,7 +38,7 @@ impl Hasher {
 
     /// The tree over all that was written, which must be whole blocks.
     pub fn finish(mut self) -> Result<Tree, Error> {
-        if self.len == 0 || self.len % BLOCK as u64 != 0 {
+        if self.len == 0 || !self.len.is_multiple_of(BLOCK as u64) {
             return Err(Error::Length { len: self.len });
         }
         self.drain();
