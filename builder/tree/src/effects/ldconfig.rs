@@ -210,8 +210,12 @@ fn configured(
                     configured(tree, contents, path, depth + 1, lines)?;
                 }
             }
-        } else if !line.is_empty() && !(word.eq_ignore_ascii_case("hwcap") && !rest.is_empty()) {
-            lines.push(line.to_owned());
+        } else {
+            // glibc ignores its old `hwcap` lines.
+            let old = word.eq_ignore_ascii_case("hwcap") && !rest.is_empty();
+            if !old && !line.is_empty() {
+                lines.push(line.to_owned());
+            }
         }
     }
     Ok(())
