@@ -1,5 +1,6 @@
 //! systemd-hwdb as the oracle of the hardware database, and what our reader refuses.
 //! `HCIMAGE_HWDB_SOURCES` names a directory of real `*.hwdb` files, to compare as well.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "the functions around the tests are tests too")]
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 use tree::{

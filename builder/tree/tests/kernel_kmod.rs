@@ -2,6 +2,7 @@
 //! The modules are assembled here. With `HCIMAGE_KERNEL_TREES` (directories separated by `:`, each a root with
 //! `lib/modules/<release>`), real kernels are compared as well; `HCIMAGE_KMOD` is then the directory of another
 //! version's depmod and modprobe.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "the functions around the tests are tests too")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

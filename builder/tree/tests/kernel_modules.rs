@@ -1,4 +1,5 @@
 //! Readers of modules and of cached facts take any bytes without a panic; the initrd's closure on a small set.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "the functions around the tests are tests too")]
 
 use proptest::prelude::*;
 use tree::kernel::{Facts, Module, ModuleSet, Shipped, initrd_modules, modules::decompress};

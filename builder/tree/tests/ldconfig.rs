@@ -1,5 +1,6 @@
 //! ldconfig as the oracle of the library cache. `HCIMAGE_LDCONFIG_ROOTS` (separated by `:`) names roots of real systems to
 //! compare as well, with their own ldconfig (in a chroot, as root) if they are for this machine.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "the functions around the tests are tests too")]
 
 use contract::Arch;
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
