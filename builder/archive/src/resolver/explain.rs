@@ -1,7 +1,7 @@
 //! Reasons as values, and the sentences that they make.
 
 use super::Need;
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// A requirement that nothing can meet, and how each candidate for it fell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,40 +68,58 @@ pub enum Fallen {
         /// The package with its version.
         package: String,
         /// What cannot be met.
-        to: Box<DeadEnd>,
+        to: Arc<DeadEnd>,
     },
 }
 
-/// How deep an explanation goes: below this the reader has lost the thread.
-const DEPTH: usize = 8;
+/// How deep lists nest in an explanation: below this the reader has lost the thread.
+const DEPTH: usize = 4;
 
 impl fmt::Display for DeadEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot install `{}`", self.relation)?;
-        self.show_need(f)?;
-        self.show_fallen(f, 1)
+        if !self.needed_by.is_empty() {
+            write!(f, " (needed by {})", self.needed_by.join(" <- "))?;
+        }
+        f.write_str(": ")?;
+        let cause = self.cause();
+        if std::ptr::eq(cause, self) { self.show_fallen(f, 1) } else { cause.show(f, 1) }
     }
 }
 
 impl DeadEnd {
-    fn show_need(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.needed_by.is_empty() {
-            Ok(())
-        } else {
-            write!(f, " (needed by {})", self.needed_by.join(" <- "))
+    /// The dead end that this one comes down to, while each step has one reason only.
+    fn cause(&self) -> &Self {
+        let mut cause = self;
+        while let [Fallen::Leads { to, .. }] = &cause.fallen[..] {
+            cause = to;
         }
+        cause
+    }
+
+    /// The dead end as a sentence: who needs what, and why it is not to be had.
+    fn show(&self, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result {
+        match (self.need, self.needed_by.split_first()) {
+            (Some(need), Some((owner, above))) => {
+                f.write_str(owner)?;
+                if !above.is_empty() {
+                    write!(f, " (needed by {})", above.join(" <- "))?;
+                }
+                write!(f, " {} `{}`, but ", need.verb(), self.relation)?;
+            }
+            _ => write!(f, "`{}` cannot be installed with it: ", self.relation)?,
+        }
+        self.show_fallen(f, depth)
     }
 
     /// One reason goes on in the sentence; several make a list, one line each.
     fn show_fallen(&self, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result {
         match &self.fallen[..] {
-            [] => f.write_str(": there is no candidate"),
-            [only] => {
-                f.write_str(if depth == 1 { ": " } else { ", but " })?;
-                only.show(f, depth)
-            }
+            [] => f.write_str("there is no candidate"),
+            [only] => only.show(f, depth),
+            _ if depth > DEPTH => f.write_str("each candidate falls in its turn"),
             several => {
-                f.write_str(":")?;
+                f.write_str("no candidate will do:")?;
                 for fallen in several {
                     write!(f, "\n{}- ", "  ".repeat(depth))?;
                     fallen.show(f, depth + 1)?;
@@ -136,18 +154,11 @@ impl Fallen {
             }
             Self::Conflict { conflict, .. } => f.write_str(conflict),
             Self::Leads { package, to } => {
-                let own = to.needed_by.len() == 1 || to.needed_by.first() == Some(package);
-                match to.need {
-                    Some(need) if own && to.needed_by.first() == Some(package) => {
-                        write!(f, "{package} {} `{}`", need.verb(), to.relation)?;
-                    }
-                    _ => {
-                        write!(f, "with {package}, `{}`", to.relation)?;
-                        to.show_need(f)?;
-                        f.write_str(" cannot be met")?;
-                    }
+                let cause = to.cause();
+                if cause.needed_by.first() != Some(package) {
+                    write!(f, "{package}: ")?;
                 }
-                if depth >= DEPTH { f.write_str(", and so on") } else { to.show_fallen(f, depth.max(2)) }
+                cause.show(f, depth)
             }
         }
     }

@@ -3,7 +3,7 @@
 //! Greedy like apt: roots first, then what has only one way to be met, then alternatives in the order in which
 //! a package lists them, taking what is already chosen before anything new and the highest version before
 //! others. Unlike apt it goes back when a choice leads into a conflict: to the latest choice that has to do with
-//! the conflict (conflict-directed backjumping), so that unrelated choices are not tried again.
+//! the conflict (conflict-directed backjumping), and it never again tries packages together that it found impossible.
 //! The same catalog and request always give the same answer: every order is that of the packages' own fields.
 
 mod explain;

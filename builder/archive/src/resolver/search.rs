@@ -6,7 +6,10 @@ use crate::{
     relation::{self, Alternatives, Operator, Relation},
     version::Version,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// How many packages a search may try. Debian's largest metapackages need some ten thousand.
 const MOST_STEPS: usize = 200_000;
@@ -61,6 +64,15 @@ struct Taken {
     requirement: usize,
 }
 
+/// Packages that cannot be chosen together, learned from a dead end.
+struct Nogood {
+    members: Vec<Place>,
+    dead_end: Arc<DeadEnd>,
+}
+
+/// A set of more packages than this hardly comes about again: not worth the memory.
+const LARGEST_NOGOOD: usize = 16;
+
 struct Search<'q> {
     catalog: &'q Catalog<'q>,
     request: &'q Request,
@@ -73,6 +85,9 @@ struct Search<'q> {
     provided: BTreeMap<&'q str, Vec<(Place, Option<Version<'q>>)>>,
     /// Conflicts and Breaks of taken packages, by the name that they are against.
     against: BTreeMap<&'q str, Vec<(Place, &'static str, Relation<'q>)>>,
+    nogoods: Vec<Nogood>,
+    /// Package -> places in `nogoods` of the sets that it is in.
+    nogoods_of: BTreeMap<Place, Vec<usize>>,
     steps: usize,
 }
 
@@ -86,6 +101,8 @@ pub(super) fn search(catalog: &Catalog<'_>, request: &Request) -> Result<Vec<(Pl
         taken: BTreeMap::new(),
         provided: BTreeMap::new(),
         against: BTreeMap::new(),
+        nogoods: Vec::new(),
+        nogoods_of: BTreeMap::new(),
         steps: 0,
     };
     for root in &request.roots {
@@ -174,12 +191,20 @@ impl<'q> Search<'q> {
 
     /// Undoes everything after the latest frame in `blame`, and that frame's choice.
     fn go_back(&mut self, mut blame: BTreeSet<usize>, dead_end: DeadEnd) -> Result<(), ResolveError> {
+        let members: Vec<_> = blame.iter().filter_map(|frame| self.frames[*frame].taken).collect();
         let Some(target) = blame.pop_last() else {
             return Err(ResolveError::Unsatisfiable(Box::new(dead_end)));
         };
         self.steps += 1;
         if self.steps > MOST_STEPS {
             return Err(ResolveError::GaveUp { steps: self.steps, obstacle: Box::new(dead_end) });
+        }
+        let dead_end = Arc::new(dead_end);
+        if members.len() <= LARGEST_NOGOOD {
+            for member in &members {
+                self.nogoods_of.entry(*member).or_default().push(self.nogoods.len());
+            }
+            self.nogoods.push(Nogood { members, dead_end: Arc::clone(&dead_end) });
         }
         while self.frames.len() > target {
             let Some(mut frame) = self.frames.pop() else { break };
@@ -188,7 +213,7 @@ impl<'q> Search<'q> {
             self.restore(frame.mark);
             if self.frames.len() == target {
                 let package = show(&self.catalog.packages()[place]);
-                frame.fallen.push(Fallen::Leads { package, to: Box::new(dead_end) });
+                frame.fallen.push(Fallen::Leads { package, to: Arc::clone(&dead_end) });
                 frame.blame.append(&mut blame);
                 self.frames.push(frame);
                 break;
@@ -387,7 +412,21 @@ impl<'q> Search<'q> {
                 }
             }
         }
-        Ok(None)
+        Ok(self.learned_obstacle(place))
+    }
+
+    /// A set of packages that was found impossible before, of which all but `place` are taken.
+    fn learned_obstacle(&self, place: Place) -> Option<(Fallen, Vec<usize>)> {
+        let taken = |member: &Place| {
+            let taken = self.taken.get(self.catalog.packages()[*member].name);
+            taken.filter(|taken| taken.place == *member).map(|taken| taken.frame)
+        };
+        self.nogoods_of.get(&place)?.iter().map(|index| &self.nogoods[*index]).find_map(|nogood| {
+            let others = nogood.members.iter().filter(|member| **member != place);
+            let frames: Vec<_> = others.map(taken).collect::<Option<_>>()?;
+            let package = show(&self.catalog.packages()[place]);
+            Some((Fallen::Leads { package, to: Arc::clone(&nogood.dead_end) }, frames))
+        })
     }
 
     /// A taken package, other than `except`, that a negative relation is about.

@@ -96,8 +96,8 @@ fn closures() {
 }
 
 #[test]
-fn back_over_choices_that_have_nothing_to_do_with_it() {
-    // 40 choices of two between the one that matters and the conflict: chronological backtracking would need 2^40.
+fn what_was_learned_from_a_dead_end_is_not_tried_again() {
+    // 40 choices of two between the one that matters and the conflict: trying them all would take 2^40 steps.
     let mut lines = "root 1; Depends: first | second, last\nfirst 1\nsecond 1\n".to_owned();
     lines += "last 1; Depends: m0 | n0\n";
     for i in 0..40 {
@@ -109,6 +109,15 @@ fn back_over_choices_that_have_nothing_to_do_with_it() {
     lines += "m40 1; Conflicts: first\nn40 1; Conflicts: first\n";
     let solved = solve(&lines, &request("root")).unwrap();
     assert!(solved.contains("second=1") && !solved.contains("first=1"), "{solved}");
+}
+
+#[test]
+fn several_reasons_make_a_list() {
+    let lines = "x 1; Depends: a | b\na 1; Depends: c (>= 2)\nb 1; Conflicts: x\nc 1";
+    let expected = "cannot install `x`: x 1 depends on `a | b`, but no candidate will do:\n  \
+                    - a 1 (needed by x 1) depends on `c (>= 2)`, but trixie has c 1\n  \
+                    - b 1 conflicts with `x`, and x 1 (asked for) is chosen";
+    assert_eq!(solve(lines, &request("x")).unwrap_err(), expected);
 }
 
 #[test]
@@ -172,9 +181,13 @@ fn refusals_explain_themselves() {
         (
             "r 1; Depends: b\nb 1; Depends: a\na 1; Depends: z\nz 1\nx 1; Conflicts: z",
             "r x",
-            "x 1 conflicts with `z`, and z 1 (needed by a 1 <- b 1 <- r 1) is chosen",
+            "cannot install `r`: a 1 (needed by b 1 <- r 1) depends on `z`, but x 1 (asked for) conflicts with `z`, which is z 1",
         ),
-        ("x 1; Breaks: y (<< 2)\ny 1", "x y", "x 1 (asked for) breaks `y (<< 2)`, which is y 1"),
+        (
+            "x 1; Breaks: y (<< 2)\ny 1",
+            "x y",
+            "cannot install `x`: `y` cannot be installed with it: x 1 (asked for) breaks `y (<< 2)`, which is y 1",
+        ),
         ("a 1; Depends: b (= 1)\nc 1; Depends: b (= 2)\nb 1\nb 2", "a c", "is not possible, b"),
     ] {
         let error = solve(lines, &request(roots)).unwrap_err();

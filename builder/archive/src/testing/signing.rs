@@ -5,7 +5,7 @@ use pgp::{
     composed::{ArmorOptions, CleartextSignedMessage, Deserializable, SignedSecretKey},
     crypto::hash::HashAlgorithm,
     packet::{SignatureConfig, SignatureType, Subpacket, SubpacketData},
-    types::{KeyDetails, Password, SigningKey, Timestamp},
+    types::{Password, SigningKey, Timestamp},
 };
 
 /// The certificate of the test key, armoured: give it to [`crate::release::Keyring::parse`].
@@ -39,7 +39,7 @@ pub fn sign_with(key: &[u8], text: &str, at: Epoch) -> Vec<u8> {
 }
 
 #[allow(clippy::unwrap_used, reason = "for tests")]
-fn message(key: &(impl SigningKey + KeyDetails), text: &str, at: Epoch) -> CleartextSignedMessage {
+fn message(key: &impl SigningKey, text: &str, at: Epoch) -> CleartextSignedMessage {
     let at = Timestamp::from_secs(at.0.try_into().unwrap());
     let mut config = SignatureConfig::v4(SignatureType::Text, key.algorithm(), HashAlgorithm::Sha256);
     config.hashed_subpackets = vec![
