@@ -54,6 +54,11 @@ pub fn media() -> io::Result<Vec<Medium>> {
             continue;
         }
         let dir = Path::new("/sys/block").join(&name);
+        // The paths below a multipath NVMe disk are listed like disks, but have no device.
+        let hidden = dir.join("hidden");
+        if hidden.exists() && number(&hidden)? != 0 {
+            continue;
+        }
         let bytes = number(&dir.join("size"))? * 512;
         let sector = number(&dir.join("queue/logical_block_size"))?;
         if bytes > 0 && sector > 0 {
