@@ -27,7 +27,13 @@ pub enum Check {
     /// A TCP address (`host:port`) accepts a connection.
     Tcp(String),
     /// An HTTP address answers with a status of 200 to 299.
-    Http(String),
+    Http {
+        /// The address, such as `http://127.0.0.1:8384/rest/noauth/health`.
+        url: String,
+        /// A text that the answer must hold, if any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expect: Option<String>,
+    },
     /// A path exists.
     File(String),
 }

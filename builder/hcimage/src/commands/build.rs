@@ -1,0 +1,227 @@
+//! `hcimage build`.
+
+use super::relock;
+use crate::{
+    args::BuildArgs,
+    config::{Described, Lock, size},
+    error::Failure,
+    node,
+    pipeline::{
+        build::{Built, Order},
+        packages, resolve,
+        tree::Additions,
+    },
+    printer::{Printer, seconds},
+    settings::{Workshop, host_arch},
+    signing::SecretKey,
+};
+use contract::{Arch, Digest, release::Tool};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+pub(crate) fn run(args: BuildArgs, workshop: &Workshop, printer: &Printer) -> Result<(), Failure> {
+    let BuildArgs { profile, arch, out, key, ssh_key, relock_gone, node_bin, level } = args;
+    let arch = arch.map_or_else(host_arch, Ok)?;
+    // A key that cannot be used is found before the work, not after it.
+    let key = key.map(|file| SecretKey::load(&file)).transpose()?;
+    let additions = Additions { ssh_key: ssh_key.as_deref().map(read_ssh_key).transpose()? };
+    if key.is_some() && additions.ssh_key.is_some() {
+        return Err(Failure::with_hint(
+            "--key and --ssh-key together: an image that a lab can log in to is no release",
+            "build it without --ssh-key, or sign it knowingly with `hcimage sign --lab`",
+        ));
+    }
+    let mut described = workshop.project.describe(&profile)?;
+    if let Some(level) = level {
+        if !(1..=19).contains(&level) {
+            return Err(Failure::refused(format!("--level {level}: it must be from 1 to 19")));
+        }
+        described.profile.image.level = level;
+    }
+    let mut lock = workshop.project.lock(&profile)?;
+    resolve::check_current(&described, &lock)?;
+    let folder = out.join(format!("{profile}-{arch}"));
+    fs::create_dir_all(&folder).map_err(Failure::file("create", &folder))?;
+
+    let node =
+        node_bin.map_or_else(|| node::compile(&workshop.project, arch, printer), |dir| node::given(&dir))?;
+    lock = fetch(workshop, &described, lock, arch, relock_gone, printer)?;
+    let order = Order {
+        workshop,
+        described: &described,
+        lock: &lock,
+        arch,
+        node: &node,
+        additions: &additions,
+        tool: tool()?,
+    };
+    let target = folder.join("disk.img");
+    let built = order.image(&target, printer)?;
+    write_beside(&folder, &built, &lock, arch, key.as_ref())?;
+    report(&built, &folder, key.is_some(), workshop, printer)
+}
+
+/// Downloads; with `relock_gone`, what no mirror has any more is chosen anew first.
+fn fetch(
+    workshop: &Workshop,
+    described: &Described,
+    lock: Lock,
+    arch: Arch,
+    relock_gone: bool,
+    printer: &Printer,
+) -> Result<Lock, Failure> {
+    match packages::fetch(workshop, &lock, arch, printer) {
+        Err(Failure::Gone(_, gone)) if relock_gone => {
+            for name in &gone {
+                printer.warn(&format!("{name}: the locked version is on no mirror any more; choosing anew"));
+            }
+            let lock = relock(workshop, described, Some(&lock), &gone, printer)?;
+            packages::fetch(workshop, &lock, arch, printer)?;
+            Ok(lock)
+        }
+        result => result.map(|()| lock),
+    }
+}
+
+fn read_ssh_key(file: &Path) -> Result<String, Failure> {
+    let text = fs::read_to_string(file).map_err(Failure::file("read", file))?;
+    let is_key = |line: &str| ["ssh-", "ecdsa-", "sk-"].iter().any(|kind| line.starts_with(kind));
+    if text.contains("PRIVATE KEY") {
+        return Err(Failure::with_hint(
+            format!("{} is a private key", file.display()),
+            "give the public one, whose name ends in .pub",
+        ));
+    }
+    let lines: Vec<&str> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    if lines.is_empty() || !lines.iter().all(|line| is_key(line)) {
+        return Err(Failure::refused(format!("{} is not a public SSH key", file.display())));
+    }
+    Ok(lines.join("\n") + "\n")
+}
+
+/// What this program is, for the manifest.
+fn tool() -> Result<Tool, Failure> {
+    let path = env::current_exe().map_err(Failure::file("find", "this program"))?;
+    let bytes = fs::read(&path).map_err(Failure::file("read", path))?;
+    Ok(Tool { version: env!("CARGO_PKG_VERSION").to_owned(), sha256: Digest::of(&bytes) })
+}
+
+fn write_beside(
+    folder: &Path,
+    built: &Built,
+    lock: &Lock,
+    arch: Arch,
+    key: Option<&SecretKey>,
+) -> Result<(), Failure> {
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
+        fs::write(&path, bytes).map_err(Failure::file("write", path))
+    };
+    let packages = packages::of(lock, arch)?;
+    let lines = packages
+        .iter()
+        .map(|(name, locked)| format!("{name} {} {} {}\n", locked.version, locked.suite, locked.sha256));
+    write("packages.txt", lines.collect::<String>().as_bytes())?;
+    let manifest = built.release.render();
+    write("release.json", &manifest)?;
+    match key {
+        Some(key) => write(
+            "release.json.minisig",
+            key.sign(&manifest, &super::sign::comment(&built.release)).as_bytes(),
+        ),
+        None => remove_stale(&folder.join("release.json.minisig")),
+    }
+}
+
+/// A signature over an earlier build would only confuse.
+fn remove_stale(path: &Path) -> Result<(), Failure> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Failure::file("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn report(
+    built: &Built,
+    folder: &Path,
+    signed: bool,
+    workshop: &Workshop,
+    printer: &Printer,
+) -> Result<(), Failure> {
+    use std::os::unix::fs::MetadataExt as _;
+    let Built { release, root_size, uki_size, initrd_size, dropped } = built;
+    let image: PathBuf = folder.join("disk.img");
+    let on_disk = fs::metadata(&image).map_err(Failure::file("read", &image))?.blocks() * 512;
+    if workshop.json {
+        let stages: serde_json::Map<String, serde_json::Value> =
+            printer.stages().into_iter().map(|(name, time)| (name, time.as_secs_f64().into())).collect();
+        let summary = serde_json::json!({
+            "folder": folder, "release": release, "root_bytes": root_size, "kernel_image_bytes": uki_size,
+            "initrd_bytes": initrd_size, "disk_bytes": release.disk.size, "disk_bytes_allocated": on_disk,
+            "seconds": stages,
+            "dropped": dropped.iter().map(|(rule, files, bytes)| serde_json::json!({"rule": rule, "files": files, "bytes": bytes})).collect::<Vec<_>>(),
+        });
+        return printer.data(&format!("{summary:#}\n"));
+    }
+    let (files, bytes) = dropped.iter().fold((0, 0), |(files, bytes), it| (files + it.1, bytes + it.2));
+    let total = printer.stages().iter().map(|(_, time)| *time).sum();
+    let row = |name: &str, value: String| (name.to_owned(), value);
+    printer.say(&format!(
+        "\n{}",
+        printer.bold(&format!("{} {} {}", release.profile, release.arch, release.version))
+    ));
+    printer.table(&[
+        row(
+            "disk image",
+            format!(
+                "{} ({} on disk, {} when written out)",
+                image.display(),
+                size::show(on_disk),
+                size::show(release.disk.size)
+            ),
+        ),
+        row(
+            "root",
+            format!(
+                "{} of a slot of {}",
+                size::show(*root_size),
+                size::show(
+                    release.parts.iter().find(|part| part.name == "root-a").map_or(0, |_| slot_size(release))
+                )
+            ),
+        ),
+        row("kernel image", format!("{} (initrd {})", size::show(*uki_size), size::show(*initrd_size))),
+        row("dropped", format!("{files} files, {} (--json lists the rules)", size::show(bytes))),
+        row("root hash", release.verity.root_hash.to_string()),
+        row("image sha256", release.disk.sha256.to_string()),
+        row(
+            "signed",
+            if signed {
+                "yes: release.json.minisig"
+            } else {
+                "no: `hcimage sign` when you want to release it"
+            }
+            .to_owned(),
+        ),
+        row("time", seconds(total)),
+    ]);
+    printer.say(&format!(
+        "\nNext: hcimage run {0}     boot it in a virtual machine\n      hcimage verify {0} {1}",
+        folder.display(),
+        if signed { "--pubkey FILE" } else { "--unsigned" }
+    ));
+    Ok(())
+}
+
+/// The room between the root partition and its hash tree's.
+fn slot_size(release: &contract::Release) -> u64 {
+    match (release.part("root-a"), release.part("root-a-verity")) {
+        (Some(root), Some(verity)) => verity.offset - root.offset,
+        _ => 0,
+    }
+}

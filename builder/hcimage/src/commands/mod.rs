@@ -1,0 +1,43 @@
+//! One room per command; here is the door.
+
+use crate::{
+    args::{Cli, Command},
+    error::Failure,
+    printer::Printer,
+    settings::Workshop,
+};
+use std::process::ExitCode;
+
+mod build;
+mod key;
+mod lock;
+mod relock;
+mod scripts;
+mod sign;
+
+pub(crate) use relock::relock;
+
+/// Runs what was asked for: 0 when it is done, 1 when it was refused or failed. (2, for usage, is clap's.)
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    let printer = Printer::new();
+    match dispatch(cli, &printer) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            printer.error(&failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli, printer: &Printer) -> Result<(), Failure> {
+    let json = cli.global.json;
+    let workshop = || Workshop::open(&cli.global);
+    match cli.command {
+        Command::Build(args) => build::run(args, &workshop()?, printer),
+        Command::Lock(args) => lock::run(args, &workshop()?, printer),
+        Command::Scripts(args) => scripts::run(&args, &workshop()?, printer),
+        Command::Key { command } => key::run(&command, json, printer),
+        Command::Sign(args) => sign::run(&args, json, printer),
+        _ => Err(Failure::refused("not yet")),
+    }
+}

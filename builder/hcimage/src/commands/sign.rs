@@ -1,0 +1,39 @@
+//! `hcimage sign`.
+
+use crate::{args::SignArgs, error::Failure, printer::Printer, signing::SecretKey};
+use contract::Release;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+pub(crate) fn run(args: &SignArgs, json: bool, printer: &Printer) -> Result<(), Failure> {
+    let SignArgs { release, key, lab } = args;
+    let file = manifest_file(release);
+    let bytes = fs::read(&file).map_err(Failure::file("read", &file))?;
+    let manifest = Release::parse(&bytes)?;
+    if !manifest.lab.is_empty() && !lab {
+        return Err(Failure::with_hint(
+            format!("{} has lab inputs ({}): it is not for release", file.display(), manifest.lab.join(", ")),
+            "build it without them, or say --lab",
+        ));
+    }
+    let key = SecretKey::load(key)?;
+    let target = PathBuf::from(format!("{}.minisig", file.display()));
+    fs::write(&target, key.sign(&bytes, &comment(&manifest))).map_err(Failure::file("write", &target))?;
+    if json {
+        return printer.data(&format!("{}\n", serde_json::json!({ "signature": target })));
+    }
+    printer.say(&format!("{}: {}", target.display(), comment(&manifest)));
+    Ok(())
+}
+
+/// The trusted comment of a release's signature.
+pub(crate) fn comment(release: &Release) -> String {
+    format!("hcimage {} {} {}", release.profile, release.arch, release.version)
+}
+
+/// A manifest given as itself or as its folder.
+pub(crate) fn manifest_file(given: &Path) -> PathBuf {
+    if given.is_dir() { given.join("release.json") } else { given.to_owned() }
+}

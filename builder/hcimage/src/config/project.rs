@@ -1,0 +1,117 @@
+//! The checkout: where profiles and overlays are.
+
+use super::{Lock, Overlay, Problem, Profile, parse::nearest, profile::Raw};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A folder that holds `profiles/` and `overlays/`.
+#[derive(Clone, Debug)]
+pub(crate) struct Project {
+    pub(crate) root: PathBuf,
+}
+
+/// A profile with its overlays.
+#[derive(Clone, Debug)]
+pub(crate) struct Described {
+    pub(crate) profile: Profile,
+    pub(crate) overlays: Vec<Overlay>,
+}
+
+impl Project {
+    /// The project that holds `start`: the nearest folder upwards with `profiles/` and `overlays/`.
+    pub(crate) fn find(start: &Path) -> Result<Self, Problem> {
+        let holds = |folder: &&Path| folder.join("profiles").is_dir() && folder.join("overlays").is_dir();
+        let root = start.ancestors().find(holds).ok_or_else(|| {
+            Problem::in_file(start, "neither this folder nor one above it holds profiles/ and overlays/: run hcimage in a checkout, or give --project DIR")
+        })?;
+        Ok(Self { root: root.to_owned() })
+    }
+
+    fn profile_file(&self, name: &str) -> PathBuf {
+        self.root.join("profiles").join(format!("{name}.toml"))
+    }
+
+    /// Where the lock of a profile is, or would be.
+    pub(crate) fn lock_file(&self, profile: &str) -> PathBuf {
+        self.root.join("profiles").join(format!("{profile}.lock"))
+    }
+
+    /// The names of all profiles, sorted.
+    pub(crate) fn profiles(&self) -> Result<Vec<String>, Problem> {
+        names_in(&self.root.join("profiles"), ".toml")
+    }
+
+    /// The profile `name` with what it extends, and its overlays.
+    pub(crate) fn describe(&self, name: &str) -> Result<Described, Problem> {
+        let file = self.profile_file(name);
+        let profile = self.raw(name, &mut Vec::new())?.finish(name, &file)?;
+        let mut overlays = Vec::new();
+        for overlay in &profile.overlays {
+            let folder = self.root.join("overlays").join(overlay);
+            if !folder.join("overlay.toml").is_file() {
+                let known = names_in(&self.root.join("overlays"), "")?;
+                let hint = nearest(overlay, known.iter().map(String::as_str)).map_or_else(
+                    || format!("there are: {}", known.join(", ")),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                let message = format!(
+                    "overlay `{overlay}`: there is no {}; {hint}",
+                    folder.join("overlay.toml").display()
+                );
+                return Err(Problem::in_file(&file, message));
+            }
+            overlays.push(Overlay::load(overlay, &folder)?);
+        }
+        Ok(Described { profile, overlays })
+    }
+
+    /// The lock of `profile`.
+    pub(crate) fn lock(&self, profile: &str) -> Result<Lock, Problem> {
+        let file = self.lock_file(profile);
+        let text = fs::read_to_string(&file).map_err(|error| {
+            let message = format!("cannot be read: {error}; `hcimage lock --profile {profile}` makes it");
+            Problem::in_file(&file, message)
+        })?;
+        Lock::parse(&file, &text)
+    }
+
+    fn raw(&self, name: &str, seen: &mut Vec<String>) -> Result<Raw, Problem> {
+        let file = self.profile_file(name);
+        if seen.iter().any(|earlier| earlier == name) {
+            seen.push(name.to_owned());
+            let message = format!("`extends` leads round in a circle: {}", seen.join(" -> "));
+            return Err(Problem::in_file(&file, message));
+        }
+        let text = fs::read_to_string(&file).map_err(|error| {
+            let known = self.profiles().unwrap_or_else(|_| Vec::new());
+            let by = seen.last().map_or_else(String::new, |by| format!(" (extended by `{by}`)"));
+            let hint = nearest(name, known.iter().map(String::as_str)).map_or_else(
+                || format!("there are: {}", known.join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
+            Problem::in_file(&file, format!("profile `{name}`{by} cannot be read: {error}; {hint}"))
+        })?;
+        seen.push(name.to_owned());
+        let raw = Raw::parse(&file, &text)?;
+        match raw.extends.clone() {
+            Some(base) => Ok(raw.on(self.raw(&base, seen)?)),
+            None => Ok(raw),
+        }
+    }
+}
+
+/// The names in a folder that end in `suffix`, without it, sorted.
+fn names_in(folder: &Path, suffix: &str) -> Result<Vec<String>, Problem> {
+    let cannot = |error: std::io::Error| Problem::in_file(folder, format!("cannot be read: {error}"));
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(cannot)? {
+        let name = entry.map_err(cannot)?.file_name();
+        if let Some(name) = name.to_str().and_then(|name| name.strip_suffix(suffix)) {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
