@@ -43,6 +43,10 @@ fn declare<'a>(
 ) -> Result<(), EffectError> {
     let refused = |why: String| EffectError::Line { path: path.clone(), line, why };
     let by = path.to_string();
+    if kind == "r" {
+        // A range says what systemd may allocate on the machine; here the ledger allocates.
+        return Ok(());
+    }
     let name = field(1).ok_or_else(|| refused("a name is missing".to_owned()))?;
     if field(1).into_iter().chain(field(2)).any(|text| text.contains('%')) {
         return Err(refused(
@@ -59,8 +63,6 @@ fn declare<'a>(
             let group = field(2).ok_or_else(|| refused("the group is missing".to_owned()))?;
             accounts.member(name, group, &by);
         }
-        // A range says what systemd may allocate on the machine; here the ledger allocates.
-        "r" => {}
         _ => {
             let (id, group) = match field(2) {
                 None => (Id::Ledger, name.to_owned()),

@@ -69,7 +69,7 @@ pub(crate) fn read(deb: &Path, contents: &mut BTreeMap<Digest, Vec<u8>>) -> Pack
                 let mut bytes = Vec::new();
                 member.read_to_end(&mut bytes).unwrap();
                 let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
-                if size < 1 << 20 {
+                if size < 1 << 20 || path.name().ends_with(".hwdb") {
                     contents.insert(digest, bytes);
                 }
                 Kind::File(Content::Stored { digest, size })
