@@ -15,6 +15,9 @@ use tree::{
     kernel::{self, NoCache, Rules},
 };
 
+/// Path, `.modinfo` strings, exported and needed symbols.
+type Source<'a> = (&'a str, &'a [&'a str], &'a [&'a str], &'a [&'a str]);
+
 const RELEASE: &str = "6.12.0-test";
 
 /// Whether all tools are there; if not, says so, and fails where they must be.
@@ -31,8 +34,8 @@ fn tools(test: &str, names: &[&str]) -> bool {
 struct Root(tempfile::TempDir);
 
 impl Root {
-    /// Assembles modules: path, `.modinfo` strings, exported symbols, needed symbols.
-    fn new(modules: &[(&str, &[&str], &[&str], &[&str])]) -> Self {
+    /// Assembles modules.
+    fn new(modules: &[Source]) -> Self {
         let root = Self(tempfile::tempdir().unwrap());
         let mut order = String::new();
         for (path, info, exports, needs) in modules {
@@ -191,7 +194,7 @@ fn tool(directory: &str, name: &str) -> Command {
     Command::new(if directory.is_empty() { PathBuf::from(name) } else { Path::new(directory).join(name) })
 }
 
-const SMALL: &[(&str, &[&str], &[&str], &[&str])] = &[
+const SMALL: &[Source] = &[
     (
         "kernel/fs/top-fs.ko.xz",
         &["alias=fs-top", "softdep=pre: crypto-core lib-c", "depends=mid"],
