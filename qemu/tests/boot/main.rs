@@ -20,19 +20,26 @@ mod tamper;
 use checks::Checks;
 use contract::Arch;
 use image::Image;
+use qemu::PoweredOff;
 use std::time::Duration;
 
 /// For anything that a guest does under TCG on a machine with other work.
 const LONG: Duration = Duration::from_secs(600);
 
+/// The value of an act without which a test cannot go on; a failure is told as the harness says it, with the lines
+/// of the console as lines.
+fn must<T>(outcome: qemu::Result<T>) -> T {
+    outcome.unwrap_or_else(|error| panic!("{error}"))
+}
+
 /// Three boots of one disk: a first one, one after a power cut, one after a reset.
 fn a_life(test: &str, arch: Arch) {
     let Some(image) = Image::find(test, arch) else { return };
     let mut checks = Checks::new(test);
-    let guest = image.machine().prepare().unwrap().start().unwrap();
+    let guest = must(image.machine().prepare().and_then(PoweredOff::start));
     let ssh = image.ssh(&guest);
 
-    ssh.wait(&guest.console, LONG).unwrap();
+    must(ssh.wait(&guest.console, LONG));
     health::of_the_system(&mut checks, &guest, &ssh);
     health::of_the_root(&mut checks, &image, &ssh);
     health::of_the_doors(&mut checks, &image, &ssh);
@@ -42,17 +49,17 @@ fn a_life(test: &str, arch: Arch) {
     let before = shares::remember(&mut checks, &ssh);
     health::timing(&guest, &ssh);
 
-    let mut guest = guest.power_cut().unwrap().start().unwrap();
-    let ssh = ssh.moved_to(guest.port(22).unwrap());
-    ssh.wait(&guest.console, LONG).unwrap();
+    let mut guest = must(guest.power_cut().and_then(PoweredOff::start));
+    let ssh = ssh.moved_to(must(guest.port(22)));
+    must(ssh.wait(&guest.console, LONG));
     shares::nothing_changed(&mut checks, "a power cut", &before, &ssh);
     health::of_the_system(&mut checks, &guest, &ssh);
     shares::nfs_still_serves(&mut checks, &guest, &ssh);
 
     guest.console.skip();
-    guest.qmp.reset().unwrap();
-    guest.console.expect_any(&["Linux version", "systemd[1]:"], LONG).unwrap();
-    ssh.wait(&guest.console, LONG).unwrap();
+    must(guest.qmp.reset());
+    must(guest.console.expect_any(&["Linux version", "systemd[1]:"], LONG));
+    must(ssh.wait(&guest.console, LONG));
     shares::nothing_changed(&mut checks, "a reset", &before, &ssh);
     health::of_the_system(&mut checks, &guest, &ssh);
     health::timing(&guest, &ssh);

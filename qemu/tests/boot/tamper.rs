@@ -1,8 +1,8 @@
 //! Somebody changed the medium: the kernel must stop, whatever was changed.
 
-use crate::{LONG, checks::Checks, image::Image};
+use crate::{LONG, checks::Checks, image::Image, must};
 use contract::Arch;
-use qemu::Machine;
+use qemu::{Machine, PoweredOff};
 use std::{fs::File, io, ops::Range, os::unix::fs::FileExt as _, process::Command};
 
 /// One bit in the middle of each 64 KiB of the root partition: the superblock is whole, so that the file system is
@@ -22,8 +22,8 @@ pub(crate) fn flipped_bits_stop_the_boot(test: &str, arch: Arch) {
     flip_bits(&file, root.offset..root.offset + root.size).unwrap();
 
     let machine = Machine::new(arch, disk).disk_size(4 << 30).forward(22);
-    let mut guest = machine.prepare().unwrap().start().unwrap();
-    let end = guest.console.expect_any(&["Kernel panic", "Reached target", "login:"], LONG).unwrap();
+    let mut guest = must(machine.prepare().and_then(PoweredOff::start));
+    let end = must(guest.console.expect_any(&["Kernel panic", "Reached target", "login:"], LONG));
     let said = guest.console.tail();
     checks.that(
         "the boot ends in a panic",
