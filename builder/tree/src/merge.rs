@@ -58,24 +58,14 @@ pub enum MergeError {
         second: String,
     },
     /// Two packages want one directory with different owners or modes.
-    #[error(
-        "{path} is {first_mode:o} {first_owner} in {first} and {second_mode:o} {second_owner} in {second}: a recipe's `owner` must say which"
-    )]
+    #[error("{path} is {first} and {second}: a recipe's `owner` must say which")]
     Directory {
         /// The directory.
         path: ImagePath,
-        /// One package.
+        /// Mode and owner in one package, and its name.
         first: String,
-        /// Its mode.
-        first_mode: u16,
-        /// Its owner, `uid:gid`.
-        first_owner: String,
-        /// The other package.
+        /// The same of the other.
         second: String,
-        /// Its mode.
-        second_mode: u16,
-        /// Its owner, `uid:gid`.
-        second_owner: String,
     },
     /// A hard link to a path that its package does not ship before it.
     #[error("{package}: {path} is a hard link to {target}, which it does not ship before")]
@@ -237,15 +227,9 @@ impl<'a> Merging<'a> {
                 if (old.mode, old.uid, old.gid) == (node.mode, node.uid, node.gid) {
                     return Ok(());
                 }
-                Err(MergeError::Directory {
-                    path: real.clone(),
-                    first: old.origin.to_string(),
-                    first_mode: old.mode,
-                    first_owner: format!("{}:{}", old.uid, old.gid),
-                    second: package.name.clone(),
-                    second_mode: node.mode,
-                    second_owner: format!("{}:{}", node.uid, node.gid),
-                })
+                let rights =
+                    |node: &Node| format!("{:o} {}:{} in {}", node.mode, node.uid, node.gid, node.origin);
+                Err(MergeError::Directory { path: real.clone(), first: rights(old), second: rights(node) })
             }
             _ => self.tree.insert(&real, node.clone()).map(drop).map_err(refused),
         }

@@ -95,7 +95,7 @@ pub enum OverlayError {
         /// The overlay.
         overlay: String,
         /// Why.
-        source: EffectError,
+        source: Box<EffectError>,
     },
 }
 
@@ -159,6 +159,6 @@ impl Overlay {
     }
 
     fn refused(&self, source: EffectError) -> OverlayError {
-        OverlayError::Effect { overlay: self.name.clone(), source }
+        OverlayError::Effect { overlay: self.name.clone(), source: Box::new(source) }
     }
 }

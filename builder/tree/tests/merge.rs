@@ -97,7 +97,7 @@ fn of_two_directories_the_special_one_is_right() {
     let mut other = package("y", &["/d/"]);
     other.entries[0].node.mode = 0o700;
     let error = merge(&[special, other], &[], &DropRules::default()).unwrap_err().to_string();
-    assert!(error.starts_with("/d is 700 0:0 in package y and 1777 0:0 in z"), "{error}");
+    assert!(error.starts_with("/d is 700 0:0 in package y and 1777 0:0 in package z"), "{error}");
 }
 
 #[test]

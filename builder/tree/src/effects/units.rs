@@ -176,14 +176,15 @@ fn install(text: &str) -> BTreeMap<String, Vec<String>> {
     for line in joined.lines().map(str::trim) {
         if line.starts_with('[') {
             inside = line == "[Install]";
-        } else if inside && !line.starts_with(['#', ';']) {
-            if let Some((key, value)) = line.split_once('=') {
-                let list = values.entry(key.trim().to_owned()).or_default();
-                if value.trim().is_empty() {
-                    list.clear();
-                }
-                list.extend(value.split_whitespace().map(str::to_owned));
+        } else if inside
+            && !line.starts_with(['#', ';'])
+            && let Some((key, value)) = line.split_once('=')
+        {
+            let list = values.entry(key.trim().to_owned()).or_default();
+            if value.trim().is_empty() {
+                list.clear();
             }
+            list.extend(value.split_whitespace().map(str::to_owned));
         }
     }
     values

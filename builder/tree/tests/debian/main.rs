@@ -2,7 +2,7 @@
 //! Slow, so it runs only with `HCIMAGE_SLOW=1`, as root. `HCIMAGE_ORACLE_TREE` may name a tree that debootstrap
 //! made already, with its packages in `var/cache/apt/archives` or the directory that `HCIMAGE_DEBS` names.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod debs;
 
@@ -171,4 +171,36 @@ fn the_tree_is_what_dpkg_makes() {
         .filter(|one| !drawn(one))
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
+    let (ours, theirs) = (
+        accounts_of(&text_of(&tree, "etc/passwd"), &text_of(&tree, "etc/group")),
+        accounts_of(
+            &fs::read_to_string(oracle.join("etc/passwd")).unwrap(),
+            &fs::read_to_string(oracle.join("etc/group")).unwrap(),
+        ),
+    );
+    // Packages without a recipe may lack theirs; those that we have must be the same.
+    for (name, account) in &ours {
+        assert_eq!(Some(account), theirs.get(name), "{name}");
+    }
+    let lacking: Vec<_> = theirs.keys().filter(|name| !ours.contains_key(*name)).collect();
+    eprintln!("accounts of packages without a recipe: {lacking:?}");
+}
+
+fn text_of(tree: &Tree, name: &str) -> String {
+    tree.read_text(&ImagePath::parse(name).unwrap(), &BTreeMap::new()).unwrap()
+}
+
+/// Users by name with everything but ids: group, description, home, shell; groups with their members.
+fn accounts_of(passwd: &str, group: &str) -> BTreeMap<String, String> {
+    let fields = |text: &str| {
+        let lines = text.lines().map(|line| line.split(':').map(str::to_owned).collect::<Vec<_>>());
+        lines.collect::<Vec<_>>()
+    };
+    let groups = fields(group);
+    let name = |gid: &str| groups.iter().find(|group| group[2] == gid).map(|group| group[0].clone()).unwrap();
+    let users = fields(passwd).into_iter().map(|user| {
+        (format!("user {}", user[0]), format!("{}:{}:{}:{}", name(&user[3]), user[4], user[5], user[6]))
+    });
+    let members = groups.iter().map(|group| (format!("group {}", group[0]), group[3].clone()));
+    users.chain(members).collect()
 }
