@@ -1,5 +1,6 @@
 use super::*;
 use crate::testing::{FakeDeb, FakeEntry, ar};
+use std::io;
 
 #[derive(Default)]
 struct Seen {
