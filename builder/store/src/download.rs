@@ -13,6 +13,10 @@ use std::{
     time::Duration,
 };
 
+/// How long is waited before each round of all addresses: names and connections fail for a moment.
+const PAUSES: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(6)];
+
 /// Something to be had from one of several addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Download {
@@ -57,7 +61,10 @@ enum Answer {
     Done,
     /// The server says that there is no such file.
     Absent(String),
+    /// It answers, but not with this file.
     Failed(String),
+    /// It cannot be reached, or broke off.
+    Broken(String),
     /// What an earlier download left was not the beginning of this file; it is gone now.
     Stale,
 }
@@ -183,29 +190,65 @@ fn fetch_one(
         return Ok(());
     }
 
-    let mut tried = Vec::new();
-    let mut only_absent = true;
-    for url in &download.urls {
-        let mut answer = transfer(agent, url, download, &mut file, progress);
-        if matches!(answer, Ok(Answer::Stale)) {
-            answer = transfer(agent, url, download, &mut file, progress);
+    let mut round = Round::default();
+    for pause in PAUSES {
+        std::thread::sleep(pause);
+        round = Round::default();
+        if try_each(agent, download, &mut file, progress, &mut round)
+            .map_err(StoreError::file("write", &path))?
+        {
+            let target = cache.file(&download.sha256);
+            return fs::rename(&path, &target).map_err(StoreError::file("write", target));
         }
-        match answer {
-            Ok(Answer::Stale) => tried.push(format!("  {url}: changed while it was downloaded")),
-            Ok(Answer::Done) => {
-                let target = cache.file(&download.sha256);
-                return fs::rename(&path, &target).map_err(StoreError::file("write", target));
-            }
-            Ok(Answer::Absent(why)) => tried.push(format!("  {url}: {why}")),
-            Ok(Answer::Failed(why)) => {
-                only_absent = false;
-                tried.push(format!("  {url}: {why}"));
-            }
-            Err(error) => return Err(StoreError::file("write", path)(error)),
+        if !round.passing {
+            break;
         }
     }
-    let name = download.name.clone();
-    Err(if only_absent { StoreError::Gone { name, tried } } else { StoreError::Unreachable { name, tried } })
+    let (name, tried) = (download.name.clone(), round.tried);
+    Err(if round.only_absent {
+        StoreError::Gone { name, tried }
+    } else {
+        StoreError::Unreachable { name, tried }
+    })
+}
+
+/// What came of asking every address once.
+#[derive(Debug, Default)]
+struct Round {
+    /// Each address with what happened.
+    tried: Vec<String>,
+    /// Every address says that there is no such file.
+    only_absent: bool,
+    /// A mirror could not be reached or broke off: it may do better in a moment.
+    passing: bool,
+}
+
+/// Asks every address in turn; whether one of them gave the file. An error is the local file's.
+fn try_each(
+    agent: &ureq::Agent,
+    download: &Download,
+    file: &mut File,
+    progress: &dyn Progress,
+    round: &mut Round,
+) -> io::Result<bool> {
+    round.only_absent = true;
+    for url in &download.urls {
+        let mut answer = transfer(agent, url, download, file, progress)?;
+        if matches!(answer, Answer::Stale) {
+            answer = transfer(agent, url, download, file, progress)?;
+        }
+        let (why, absent, passing) = match answer {
+            Answer::Done => return Ok(true),
+            Answer::Absent(why) => (why, true, false),
+            Answer::Failed(why) => (why, false, false),
+            Answer::Broken(why) => (why, false, true),
+            Answer::Stale => ("changed while it was downloaded".to_owned(), false, false),
+        };
+        round.only_absent &= absent;
+        round.passing |= passing;
+        round.tried.push(format!("  {url}: {why}"));
+    }
+    Ok(false)
 }
 
 /// One try at one address. The outer error is the local file's, which no other mirror can mend.
@@ -223,7 +266,7 @@ fn transfer(
     }
     let mut response = match request.call() {
         Ok(response) => response,
-        Err(error) => return Ok(Answer::Failed(error.to_string())),
+        Err(error) => return Ok(Answer::Broken(error.to_string())),
     };
     match response.status().as_u16() {
         206 => {}
@@ -258,7 +301,7 @@ fn transfer(
         progress.arrived(count as u64);
     }
     if have < download.size {
-        return Ok(Answer::Failed(format!("ended after {have} of {} bytes", download.size)));
+        return Ok(Answer::Broken(format!("ended after {have} of {} bytes", download.size)));
     }
     let found = Digest(hash.finalize().into());
     if found != download.sha256 {
