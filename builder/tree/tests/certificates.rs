@@ -1,6 +1,6 @@
 //! Certificates and their links, against OpenSSL.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::{collections::BTreeMap, env, fs, path::Path, process::Command};
 use tree::{Content, ImagePath, Kind, Node, Origin, Tree, effects::certificates};

@@ -160,6 +160,27 @@ fn a_script_needs_a_recipe_for_just_what_it_is() {
 }
 
 #[test]
+fn one_recipe_fits_all_kernels_that_are_alike() {
+    let kernel = |uname: &str| {
+        let mut kernel = package(&format!("linux-image-{uname}"), &[]);
+        let script = format!("#!/bin/sh\nversion={uname}\nrun $version\n");
+        kernel.scripts.insert(ScriptKind::Postinst, script.into_bytes());
+        [kernel]
+    };
+    let first = kernel("6.12.1+deb13-amd64");
+    let (lines, _) = recipe::coverage(&first, &[]);
+    let State::Unknown { digest, text, .. } = &lines[0].state else { panic!("{lines:?}") };
+    assert_eq!(text, "version=@UNAME@\nrun $version\n");
+    let text = format!(
+        "package = \"linux-image-6.*\"\n[[script]]\nkind = \"postinst\"\nresidue = [\"{digest}\"]\nwhy = \"x\"\n"
+    );
+    let recipes = [Recipe::parse("linux-image", "linux-image.toml", &text).unwrap()];
+    let next = kernel("6.12.2+deb13-arm64");
+    let (lines, _) = recipe::coverage(&next, &recipes);
+    assert_eq!(lines[0].to_string(), "linux-image-6.12.2+deb13-arm64 postinst: linux-image.toml: x");
+}
+
+#[test]
 fn unknown_triggers_and_malformed_recipes_are_refused() {
     let mut one = package("one", &[]);
     one.triggers = "# text\ninterest-noawait magic\nactivate-noawait ldconfig\n".to_owned();

@@ -76,7 +76,13 @@ fn step(
     }
 }
 
+/// Puts a node where nothing is, as the scripts' own `[ -e … ] ||` and ucf do; to replace, a recipe removes
+/// first, and to change rights it uses `owner`.
 fn insert(hand: &mut Hand<'_>, path: &ImagePath, node: Node) -> Result<(), EffectError> {
+    let real = hand.tree.resolve(path, false).map_err(|source| hand.refused(source))?;
+    if hand.tree.get(&real).is_some() {
+        return Ok(());
+    }
     hand.tree.insert(path, node).map(drop).map_err(|source| hand.refused(source))
 }
 

@@ -66,7 +66,7 @@ pub fn coverage<'a>(packages: &'a [Package], recipes: &'a [Recipe]) -> (Vec<Line
                         let declared = block.declares.iter().cloned();
                         asked.declared.extend(declared.map(|one| (package.name.as_str(), one)));
                     }
-                    state(package, *kind, &residue, recipes, &mut asked)
+                    state(package, *kind, &[neutral(package, &residue), residue], recipes, &mut asked)
                 }
                 Err(error) => State::Malformed(error),
             };
@@ -79,26 +79,43 @@ pub fn coverage<'a>(packages: &'a [Package], recipes: &'a [Recipe]) -> (Vec<Line
 fn state<'a>(
     package: &'a Package,
     kind: ScriptKind,
-    residue: &Residue,
+    residues: &[Residue; 2],
     recipes: &'a [Recipe],
     asked: &mut Asked<'a>,
 ) -> State {
-    if residue.text.is_empty() {
+    if residues[0].text.is_empty() {
         return State::DebhelperOnly;
     }
-    let mut own = recipes.iter().filter(|recipe| recipe.package == package.name);
-    match own.clone().find_map(|recipe| Some((recipe, recipe.script(kind, residue)?))) {
+    let mut own = recipes.iter().filter(|recipe| recipe.is_for(&package.name));
+    let script_of = |recipe: &'a Recipe| residues.iter().find_map(|residue| recipe.script(kind, residue));
+    match own.clone().find_map(|recipe| Some((recipe, script_of(recipe)?))) {
         Some((recipe, script)) => {
             asked.scripts.push((&package.name, script));
             State::Recipe { why: script.why.clone(), file: recipe.file.clone() }
         }
         None => State::Unknown {
-            digest: residue.digest,
-            text: residue.text.clone(),
+            digest: residues[0].digest,
+            text: residues[0].text.clone(),
             other: own
                 .find(|recipe| recipe.scripts.iter().any(|one| one.kind == kind))
                 .map(|one| one.file.clone()),
         },
+    }
+}
+
+/// The residue without what changes with every kernel: in the scripts of `linux-image-<uname>`, the uname is
+/// replaced by `@UNAME@`, so that one recipe with `package = "linux-image-*"` fits all that are alike.
+fn neutral(package: &Package, residue: &Residue) -> Residue {
+    match package
+        .name
+        .strip_prefix("linux-image-")
+        .filter(|uname| uname.starts_with(|c: char| c.is_ascii_digit()))
+    {
+        Some(uname) => {
+            let text = residue.text.replace(uname, "@UNAME@");
+            Residue { blocks: Vec::new(), digest: Digest::of(text.as_bytes()), text }
+        }
+        None => residue.clone(),
     }
 }
 

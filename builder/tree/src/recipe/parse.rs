@@ -1,13 +1,13 @@
 //! Recipes as files: `recipes/<package>.toml`.
 
 use super::{Alternative, residue::Residue};
-use crate::{ImagePath, ScriptKind, suggest};
+use crate::{ImagePath, ScriptKind, glob, suggest};
 use contract::Digest;
 
 /// What is known of one package's scripts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipe {
-    /// The package, from the file's name.
+    /// The package: the file's name, or the key `package`, which may hold `*`.
     pub package: String,
     /// Where it was read from, as given.
     pub file: String,
@@ -248,6 +248,7 @@ impl Recipe {
         #[derive(serde::Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Raw {
+            package: Option<String>,
             script: Vec<Script>,
         }
         let refused = |line, why| RecipeError { file: file.to_owned(), line, why };
@@ -264,7 +265,14 @@ impl Recipe {
                 return Err(refused(1, why));
             }
         }
-        Ok(Self { package: package.to_owned(), file: file.to_owned(), scripts: raw.script })
+        let package = raw.package.unwrap_or_else(|| package.to_owned());
+        Ok(Self { package, file: file.to_owned(), scripts: raw.script })
+    }
+
+    /// Whether this is about the package `name`.
+    #[must_use]
+    pub fn is_for(&self, name: &str) -> bool {
+        glob::matches_name(self.package.as_bytes(), name.as_bytes())
     }
 
     /// The recipe of the script `kind` whose residue is `residue`.

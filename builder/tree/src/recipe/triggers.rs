@@ -9,6 +9,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("libc-upgrade", "nothing runs yet that would need a restart"),
     ("libc-bin", "as ldconfig"),
     ("/usr/lib32", "as ldconfig"),
+    ("/usr/lib64", "as ldconfig"),
     ("/usr/libo32", "as ldconfig"),
     ("/usr/libx32", "as ldconfig"),
     ("update-initramfs", "the build makes the initial RAM disk itself"),
