@@ -94,8 +94,25 @@ fn ours(oracle: &Path) -> (Tree, BTreeMap<Digest, Vec<u8>>) {
     (assembled.tree, contents)
 }
 
+/// Ids to names, since the two sides number accounts differently.
+struct Names(BTreeMap<u32, String>, BTreeMap<u32, String>);
+
+impl Names {
+    fn new(passwd: &str, group: &str) -> Self {
+        let parse = |text: &str| {
+            let lines = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
+            lines.map(|fields| (fields[2].parse().unwrap(), fields[0].to_owned())).collect()
+        };
+        Self(parse(passwd), parse(group))
+    }
+
+    fn of(&self, uid: u32, gid: u32) -> String {
+        format!("{}:{}", self.0[&uid], self.1[&gid])
+    }
+}
+
 /// Path and what is there, for everything below `directory` of the oracle.
-fn theirs(root: &Path, directory: &str) -> BTreeMap<String, String> {
+fn theirs(root: &Path, directory: &str, names: &Names) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut pending = vec![root.join(directory)];
     while let Some(path) = pending.pop() {
@@ -112,12 +129,12 @@ fn theirs(root: &Path, directory: &str) -> BTreeMap<String, String> {
         } else {
             continue;
         };
-        found.insert(name, what);
+        found.insert(name, format!("{} {what}", names.of(seen.uid(), seen.gid())));
     }
     found
 }
 
-fn of_tree(tree: &Tree, directory: &str) -> BTreeMap<String, String> {
+fn of_tree(tree: &Tree, directory: &str, names: &Names) -> BTreeMap<String, String> {
     let directory = ImagePath::parse(directory).unwrap();
     let itself = tree.get(&directory).map(|node| (&directory, node));
     let seen = itself.into_iter().chain(tree.below(&directory)).map(|(path, node)| {
@@ -127,7 +144,7 @@ fn of_tree(tree: &Tree, directory: &str) -> BTreeMap<String, String> {
             Kind::File(content) => format!("{:o} {}", node.mode, content.digest()),
             other => format!("{other:?}"),
         };
-        (path.as_str().to_owned(), what)
+        (path.as_str().to_owned(), format!("{} {what}", names.of(node.uid, node.gid)))
     });
     seen.collect()
 }
@@ -153,9 +170,15 @@ fn the_tree_is_what_dpkg_makes() {
     let scratch = tempfile::tempdir().unwrap();
     let Some(oracle) = oracle(scratch.path()) else { return };
     let (tree, _) = ours(&oracle);
+    let of_oracle = |name: &str| fs::read_to_string(oracle.join(name)).unwrap();
+    let our_names = Names::new(&text_of(&tree, "etc/passwd"), &text_of(&tree, "etc/group"));
+    let their_names = Names::new(&of_oracle("etc/passwd"), &of_oracle("etc/group"));
     let mut all = BTreeSet::new();
     for directory in ["etc", "usr", "bin", "lib", "sbin", "root", "home"] {
-        all.extend(differences(&of_tree(&tree, directory), &theirs(&oracle, directory)));
+        all.extend(differences(
+            &of_tree(&tree, directory, &our_names),
+            &theirs(&oracle, directory, &their_names),
+        ));
     }
     for difference in &all {
         eprintln!("{difference}");
@@ -173,10 +196,7 @@ fn the_tree_is_what_dpkg_makes() {
     assert!(wrong.is_empty(), "{wrong:#?}");
     let (ours, theirs) = (
         accounts_of(&text_of(&tree, "etc/passwd"), &text_of(&tree, "etc/group")),
-        accounts_of(
-            &fs::read_to_string(oracle.join("etc/passwd")).unwrap(),
-            &fs::read_to_string(oracle.join("etc/group")).unwrap(),
-        ),
+        accounts_of(&of_oracle("etc/passwd"), &of_oracle("etc/group")),
     );
     // Packages without a recipe may lack theirs; those that we have must be the same.
     for (name, account) in &ours {
