@@ -29,6 +29,9 @@ pub(crate) struct Global {
     /// A Debian mirror, such as http://HOST/debian; may be given several times [default: those of this machine's apt]
     #[arg(long, global = true, value_name = "URL", env = "HCIMAGE_MIRROR", value_delimiter = ' ')]
     pub(crate) mirror: Vec<String>,
+    /// Trust the OpenPGP keys in this file instead of Debian's, for an archive of your own
+    #[arg(long, global = true, value_name = "FILE", env = "HCIMAGE_KEYRING")]
+    pub(crate) keyring: Option<PathBuf>,
     /// Use only what is in the cache
     #[arg(long, global = true)]
     pub(crate) offline: bool,

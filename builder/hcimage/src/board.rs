@@ -23,7 +23,25 @@ pub(crate) struct Board {
 struct Initrd {
     load: Vec<String>,
     carry: Vec<String>,
-    arch: BTreeMap<Arch, Vec<String>>,
+    x86_64: Modules,
+    aarch64: Modules,
+}
+
+/// What one architecture adds.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Modules {
+    load: Vec<String>,
+    carry: Vec<String>,
+}
+
+impl Initrd {
+    const fn of(&self, arch: Arch) -> &Modules {
+        match arch {
+            Arch::X86_64 => &self.x86_64,
+            Arch::Aarch64 => &self.aarch64,
+        }
+    }
 }
 
 impl Board {
@@ -43,15 +61,15 @@ impl Board {
         self.console.get(&arch).into_iter().flatten().chain(&self.cmdline).cloned().collect()
     }
 
-    /// Modules that the initrd loads at every boot.
-    pub(crate) fn modules_loaded(&self) -> &[String] {
-        &self.initrd.load
+    /// Modules that the initrd loads at every boot, in this order.
+    pub(crate) fn modules_loaded(&self, arch: Arch) -> Vec<String> {
+        [&self.initrd.of(arch).load[..], &self.initrd.load].concat()
     }
 
     /// Modules that the initrd carries: those loaded at every boot, and those that the hardware may ask for.
     pub(crate) fn modules_carried(&self, arch: Arch) -> Vec<String> {
-        let Initrd { load, carry, arch: by_arch } = &self.initrd;
-        load.iter().chain(carry).chain(by_arch.get(&arch).into_iter().flatten()).cloned().collect()
+        let of_arch = self.initrd.of(arch);
+        [&of_arch.load[..], &self.initrd.load, &self.initrd.carry, &of_arch.carry].concat()
     }
 }
 

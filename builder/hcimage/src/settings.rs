@@ -15,7 +15,7 @@ pub(crate) struct Workshop {
     pub(crate) cache: Cache,
     pub(crate) web: Web,
     pub(crate) mirrors: Mirrors,
-    pub(crate) offline: bool,
+    pub(crate) keyring: Option<PathBuf>,
     pub(crate) json: bool,
 }
 
@@ -25,7 +25,7 @@ const PARALLEL_DOWNLOADS: usize = 8;
 impl Workshop {
     /// Reads the environment: the current folder, the cache's place, apt's sources.
     pub(crate) fn open(global: &Global) -> Result<Self, Failure> {
-        let Global { project, cache, mirror, offline, jobs, json } = global;
+        let Global { project, cache, mirror, keyring, offline, jobs, json } = global;
         let start = match project {
             Some(project) => project.clone(),
             None => env::current_dir().map_err(Failure::file("find", "the current folder"))?,
@@ -38,7 +38,7 @@ impl Workshop {
             pool.map_err(|error| Failure::refused(format!("--jobs {jobs}: {error}")))?;
         }
         let mirrors = Mirrors::new(mirror, apt_sources(Path::new("/etc/apt")));
-        Ok(Self { project, cache, web, mirrors, offline: *offline, json: *json })
+        Ok(Self { project, cache, web, mirrors, keyring: keyring.clone(), json: *json })
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 #[derive(Clone, Debug)]
 pub(crate) struct Profile {
     pub(crate) name: String,
+    #[allow(dead_code, reason = "for people, and required so that every profile says what it is")]
     pub(crate) description: String,
     pub(crate) board: String,
     pub(crate) hostname: String,

@@ -85,7 +85,7 @@ pub(crate) fn initrd_image(
     let init =
         node.get("hcinit").ok_or_else(|| Failure::refused("there is no hcinit among the node's binaries"))?;
     archive.file("init", 0o755, &init.bytes[..])?;
-    archive.file("etc/hcinit/modules", 0o644, (board.modules_loaded().join("\n") + "\n").into_bytes())?;
+    archive.file("etc/hcinit/modules", 0o644, (board.modules_loaded(arch).join("\n") + "\n").into_bytes())?;
 
     let loaded = initrd_modules(&modules.modules, &board.modules_carried(arch))?;
     let directory = &modules.directory;

@@ -63,7 +63,7 @@ pub(crate) fn choose(
     keep: &dyn Fn(Arch) -> BTreeMap<String, String>,
     printer: &Printer,
 ) -> Result<Choice, Failure> {
-    let keyring = Keyring::parse(DEBIAN_TRIXIE).map_err(|error| Failure::refused(error.to_string()))?;
+    let keyring = keyring(workshop)?;
     let releases = printer.stage("releases", |stage| {
         let releases = releases(workshop, &keyring)?;
         stage.note(format!("{} suites, signatures good", releases.len()));
@@ -81,6 +81,14 @@ pub(crate) fn choose(
         packages.insert(arch, chosen);
     }
     Ok(Choice { packages, snapshot })
+}
+
+fn keyring(workshop: &Workshop) -> Result<Keyring, Failure> {
+    let Some(file) = &workshop.keyring else {
+        return Keyring::parse(DEBIAN_TRIXIE).map_err(|error| Failure::refused(error.to_string()));
+    };
+    let bytes = fs::read(file).map_err(Failure::file("read", file))?;
+    Keyring::parse(&[&bytes]).map_err(|error| Failure::refused(format!("{}: {error}", file.display())))
 }
 
 fn request(described: &Described, arch: Arch, keep: BTreeMap<String, String>) -> Request {
