@@ -121,7 +121,7 @@ pub(crate) struct ScriptsArgs {
 pub(crate) struct RunArgs {
     /// The folder of a build, such as out/nas-x86_64, or a disk image
     pub(crate) image: PathBuf,
-    /// Keep what the machine writes, in IMAGE.qcow2 beside the image
+    /// Keep what the machine writes, in the folder `machine` beside the image, and go on with it the next time
     #[arg(long)]
     pub(crate) keep: bool,
     /// The machine's memory in MiB

@@ -12,8 +12,11 @@ mod build;
 mod key;
 mod lock;
 mod relock;
+mod run;
 mod scripts;
 mod sign;
+mod verify;
+mod why;
 
 pub(crate) use relock::relock;
 
@@ -38,6 +41,8 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<(), Failure> {
         Command::Scripts(args) => scripts::run(&args, &workshop()?, printer),
         Command::Key { command } => key::run(&command, json, printer),
         Command::Sign(args) => sign::run(&args, json, printer),
-        _ => Err(Failure::refused("not yet")),
+        Command::Run(args) => run::run(&args, printer),
+        Command::Verify(args) => verify::run(&args, json, printer),
+        Command::Why(args) => why::run(&args, &workshop()?, printer),
     }
 }

@@ -66,6 +66,16 @@ impl Bodies {
         Ok((self.places[id].0.clone(), id as u64))
     }
 
+    /// Bytes that `content` takes in the image, as far as it is known yet.
+    pub(crate) fn stored_size(&self, content: &Content) -> Option<u64> {
+        match (self.ids.get(&content.digest()), content) {
+            (Some(id), _) => Some(self.places[*id].0.stored_len()),
+            // Made by an effect: not packed before the image is written.
+            (None, Content::Bytes(bytes)) => Some(bytes.len() as u64),
+            (None, Content::Stored { .. }) => None,
+        }
+    }
+
     fn stored_bytes(&self, id: usize) -> Result<Cow<'_, [u8]>, store::StoreError> {
         let (shape, place) = &self.places[id];
         match place {
