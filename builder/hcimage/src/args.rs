@@ -24,13 +24,20 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) project: Option<PathBuf>,
     /// Where downloads and unpacked packages are kept [default: ~/.cache/hcimage]
-    #[arg(long, global = true, value_name = "DIR", env = "HCIMAGE_CACHE")]
+    #[arg(long, global = true, value_name = "DIR", env = "HCIMAGE_CACHE", hide_env_values = true)]
     pub(crate) cache: Option<PathBuf>,
     /// A Debian mirror, such as http://HOST/debian; may be given several times [default: those of this machine's apt]
-    #[arg(long, global = true, value_name = "URL", env = "HCIMAGE_MIRROR", value_delimiter = ' ')]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "HCIMAGE_MIRROR",
+        hide_env_values = true,
+        value_delimiter = ' '
+    )]
     pub(crate) mirror: Vec<String>,
     /// Trust the OpenPGP keys in this file instead of Debian's, for an archive of your own
-    #[arg(long, global = true, value_name = "FILE", env = "HCIMAGE_KEYRING")]
+    #[arg(long, global = true, value_name = "FILE", env = "HCIMAGE_KEYRING", hide_env_values = true)]
     pub(crate) keyring: Option<PathBuf>,
     /// Use only what is in the cache
     #[arg(long, global = true)]
@@ -131,7 +138,7 @@ pub(crate) struct RunArgs {
     #[arg(long, default_value_t = 8, value_name = "GIB")]
     pub(crate) disk: u32,
     /// Print the QEMU command instead of running it
-    #[arg(long)]
+    #[arg(long, requires = "keep")]
     pub(crate) print: bool,
 }
 

@@ -29,13 +29,13 @@ pub(crate) enum Failure {
     Deb { name: String, source: archive::deb::DebError },
     /// A Release file that cannot be believed.
     #[error("{suite}: {source}")]
-    Release { suite: String, source: archive::release::ReleaseError },
+    Release { suite: String, source: Box<archive::release::ReleaseError> },
     /// A package index.
     #[error("{suite}: {source}")]
-    Packages { suite: String, source: archive::packages::PackagesError },
+    Packages { suite: String, source: Box<archive::packages::PackagesError> },
     /// No choice of packages.
     #[error("{arch}: {source}")]
-    Resolve { arch: contract::Arch, source: archive::resolver::ResolveError },
+    Resolve { arch: contract::Arch, source: Box<archive::resolver::ResolveError> },
     /// A path that is none.
     #[error(transparent)]
     Path(#[from] tree::MalformedPath),

@@ -2,6 +2,7 @@
 
 use super::{
     bodies::Bodies,
+    build::Rootfs,
     unpack::{Kind, Unpacked},
 };
 use crate::{board::Board, error::Failure, node::Binaries};
@@ -13,8 +14,8 @@ use disk::{
 };
 use store::Cache;
 use tree::{
-    Contents as _, ImagePath, Tree,
-    kernel::{Installed, Shipped, decompress, initrd_modules},
+    Contents as _, ImagePath,
+    kernel::{Shipped, decompress, initrd_modules},
 };
 
 /// The initrd is read at every boot and written once: the best ratio that any small machine can unpack.
@@ -70,13 +71,12 @@ impl Inputs {
 pub(crate) fn initrd_image(
     board: &Board,
     arch: Arch,
-    tree: &Tree,
-    bodies: &Bodies,
-    modules: &Installed,
+    rootfs: &Rootfs,
     node: &Binaries,
     cache: &Cache,
     epoch: Epoch,
 ) -> Result<Vec<u8>, Failure> {
+    let Rootfs { tree, bodies, modules, .. } = rootfs;
     let mut archive = Archive::new();
     for folder in ["dev", "etc", "etc/hcinit", "proc", "run", "sys", "sysroot"] {
         archive.directory(folder, 0o755)?;

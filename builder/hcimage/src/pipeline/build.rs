@@ -113,9 +113,7 @@ impl Order<'_> {
         let board = Board::named(&described.profile.board)?;
         let inputs = boot::Inputs::find(*arch, &rootfs.modules.release, &rootfs.unpacked, &rootfs.bodies)?;
         let initrd = printer.stage("initrd", |stage| {
-            let Rootfs { tree, bodies, modules, .. } = &rootfs;
-            let initrd =
-                boot::initrd_image(&board, *arch, tree, bodies, modules, node, &workshop.cache, lock.epoch)?;
+            let initrd = boot::initrd_image(&board, *arch, &rootfs, node, &workshop.cache, lock.epoch)?;
             stage.note(size::show(initrd.len() as u64));
             Ok(initrd)
         })?;

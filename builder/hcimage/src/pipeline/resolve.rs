@@ -118,7 +118,13 @@ fn releases(workshop: &Workshop, keyring: &Keyring) -> Result<Vec<(&'static str,
             let urls = workshop.mirrors.urls(suite, &format!("dists/{suite}/InRelease"));
             let bytes = workshop.web.get(&format!("InRelease of {suite}"), &urls, LARGEST_RELEASE)?;
             let release = verify(&bytes, keyring, suite, now);
-            Ok((suite, release.map_err(|source| Failure::Release { suite: suite.to_owned(), source })?))
+            Ok((
+                suite,
+                release.map_err(|source| Failure::Release {
+                    suite: suite.to_owned(),
+                    source: Box::new(source),
+                })?,
+            ))
         })
         .collect()
 }
@@ -134,7 +140,10 @@ fn indexes(
     for (suite, release) in releases {
         for component in COMPONENTS {
             let index = release.index(component, arch.debian());
-            let index = index.map_err(|source| Failure::Release { suite: (*suite).to_owned(), source })?;
+            let index = index.map_err(|source| Failure::Release {
+                suite: (*suite).to_owned(),
+                source: Box::new(source),
+            })?;
             let path = index.by_hash.as_ref().unwrap_or(&index.path);
             let download = Download {
                 name: format!("package index of {suite}/{component} ({arch})"),
@@ -158,7 +167,13 @@ fn indexes(
                 return Err(Failure::DamagedCache { name: download.name, found, expected: download.sha256 });
             }
             let text = decompress(&bytes, LARGEST_INDEX);
-            Ok((suite, text.map_err(|source| Failure::Packages { suite: suite.to_owned(), source })?))
+            Ok((
+                suite,
+                text.map_err(|source| Failure::Packages {
+                    suite: suite.to_owned(),
+                    source: Box::new(source),
+                })?,
+            ))
         })
         .collect()
 }
@@ -171,13 +186,13 @@ fn resolve_one(
 ) -> Result<BTreeMap<String, Locked>, Failure> {
     let wrong = |suite: &str| {
         let suite = suite.to_owned();
-        move |source| Failure::Packages { suite, source }
+        move |source| Failure::Packages { suite, source: Box::new(source) }
     };
     let indexes = texts.iter().map(|(suite, text)| Index::parse(text, suite).map_err(wrong(suite)));
     let catalog =
         Catalog::new(arch.debian(), indexes.collect::<Result<_, _>>()?).map_err(wrong("all suites"))?;
     let selection = resolve(&catalog, &request(described, arch, keep));
-    let selection = selection.map_err(|source| Failure::Resolve { arch, source })?;
+    let selection = selection.map_err(|source| Failure::Resolve { arch, source: Box::new(source) })?;
     let locked = selection.packages.into_iter().map(|(name, chosen)| {
         let package = chosen.package;
         let locked = Locked {
