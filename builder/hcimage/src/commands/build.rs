@@ -3,11 +3,12 @@
 use super::relock;
 use crate::{
     args::BuildArgs,
-    config::{Described, Lock, size},
+    config::{Described, Lock, Locked, size},
     error::Failure,
     node,
     pipeline::{
         build::{Built, Order},
+        disk::DiskImage,
         packages, resolve,
         tree::Additions,
     },
@@ -15,8 +16,9 @@ use crate::{
     settings::{Workshop, host_arch},
     signing::SecretKey,
 };
-use contract::{Arch, Digest, release::Tool};
+use contract::{Arch, Digest, Release, release::Tool};
 use std::{
+    collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
 };
@@ -58,8 +60,8 @@ pub(crate) fn run(args: BuildArgs, workshop: &Workshop, printer: &Printer) -> Re
         tool: tool()?,
     };
     let target = folder.join("disk.img");
-    let built = order.image(&target, printer)?;
-    write_beside(&folder, &built, &lock, arch, key.as_ref())?;
+    let (disk, built) = order.image(&target, printer)?;
+    publish(&folder, disk, &built.release, packages::of(&lock, arch)?, key.as_ref())?;
     report(&built, &folder, key.is_some(), workshop, printer)
 }
 
@@ -109,31 +111,32 @@ fn tool() -> Result<Tool, Failure> {
     Ok(Tool { version: env!("CARGO_PKG_VERSION").to_owned(), sha256: Digest::of(&bytes) })
 }
 
-fn write_beside(
+/// Puts everything in its place. The manifest of an earlier build goes before its image does, and ours comes
+/// last: whatever interrupts this, no manifest lies beside an image that it is not about.
+fn publish(
     folder: &Path,
-    built: &Built,
-    lock: &Lock,
-    arch: Arch,
+    disk: DiskImage,
+    release: &Release,
+    packages: &BTreeMap<String, Locked>,
     key: Option<&SecretKey>,
 ) -> Result<(), Failure> {
     let write = |name: &str, bytes: &[u8]| {
-        let path = folder.join(name);
-        fs::write(&path, bytes).map_err(Failure::file("write", path))
+        let (path, partial) = (folder.join(name), folder.join(format!("{name}.partial")));
+        fs::write(&partial, bytes).map_err(Failure::file("write", &partial))?;
+        fs::rename(&partial, &path).map_err(Failure::file("write", path))
     };
-    let packages = packages::of(lock, arch)?;
-    let lines = packages
-        .iter()
-        .map(|(name, locked)| format!("{name} {} {} {}\n", locked.version, locked.suite, locked.sha256));
-    write("packages.txt", lines.collect::<String>().as_bytes())?;
-    let manifest = built.release.render();
-    write("release.json", &manifest)?;
-    match key {
-        Some(key) => write(
-            "release.json.minisig",
-            key.sign(&manifest, &super::sign::comment(&built.release)).as_bytes(),
-        ),
-        None => remove_stale(&folder.join("release.json.minisig")),
+    remove_stale(&folder.join("release.json.minisig"))?;
+    remove_stale(&folder.join("release.json"))?;
+    disk.publish()?;
+    let line = |(name, locked): (&String, &Locked)| {
+        format!("{name} {} {} {}\n", locked.version, locked.suite, locked.sha256)
+    };
+    write("packages.txt", packages.iter().map(line).collect::<String>().as_bytes())?;
+    let manifest = release.render();
+    if let Some(key) = key {
+        write("release.json.minisig", key.sign(&manifest, &super::sign::comment(release)).as_bytes())?;
     }
+    write("release.json", &manifest)
 }
 
 /// A signature over an earlier build would only confuse.
@@ -219,7 +222,7 @@ fn report(
 }
 
 /// The room between the root partition and its hash tree's.
-fn slot_size(release: &contract::Release) -> u64 {
+fn slot_size(release: &Release) -> u64 {
     match (release.part("root-a"), release.part("root-a-verity")) {
         (Some(root), Some(verity)) => verity.offset - root.offset,
         _ => 0,

@@ -106,8 +106,8 @@ impl Order<'_> {
         })
     }
 
-    /// Everything, into `target`.
-    pub(crate) fn image(&self, target: &Path, printer: &Printer) -> Result<Built, Failure> {
+    /// Everything; the image is whole, but not at `target` before it is published.
+    pub(crate) fn image(&self, target: &Path, printer: &Printer) -> Result<(DiskImage, Built), Failure> {
         let Self { workshop, described, lock, arch, node, additions, tool } = self;
         let mut rootfs = self.rootfs(printer)?;
         let board = Board::named(&described.profile.board)?;
@@ -135,9 +135,9 @@ impl Order<'_> {
         let os_release = rootfs.tree.read_text(&os_release, &rootfs.bodies)?;
         let uki = boot::uki(&inputs, &os_release, &cmdline, &initrd)?;
         let (extent, parts) = printer.stage("disk", |stage| {
-            disk.boot(boot::boot_files(*arch, &inputs, &rootfs.version, &uki)?, lock.epoch)?;
+            let boot = disk.boot(boot::boot_files(*arch, &inputs, &rootfs.version, &uki)?, lock.epoch)?;
             stage.note(format!("kernel image {}", size::show(uki.len() as u64)));
-            disk.finish(&root)
+            disk.finish(&root, boot)
         })?;
 
         let release = Release {
@@ -163,13 +163,8 @@ impl Order<'_> {
             lab: additions.ssh_key.iter().map(|_| "ssh-key".to_owned()).collect(),
         };
         let dropped = rootfs.assembled.dropped.into_iter().map(|it| (it.rule, it.files, it.bytes)).collect();
-        Ok(Built {
-            release,
-            root_size: root.size,
-            uki_size: uki.len() as u64,
-            initrd_size: initrd.len() as u64,
-            dropped,
-        })
+        let (uki_size, initrd_size) = (uki.len() as u64, initrd.len() as u64);
+        Ok((disk, Built { release, root_size: root.size, uki_size, initrd_size, dropped }))
     }
 }
 

@@ -80,6 +80,26 @@ impl Output for Sparse<'_> {
     }
 }
 
+/// An output that knows how far it was written.
+struct Reaching<O> {
+    inner: O,
+    end: u64,
+}
+
+impl<O: Output> Output for Reaching<O> {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.end = self.end.max(offset + bytes.len() as u64);
+        self.inner.write_at(offset, bytes)
+    }
+}
+
+impl Drop for DiskImage {
+    /// What was not finished is of no use to anybody; where it cannot be removed the next build overwrites it.
+    fn drop(&mut self) {
+        drop(fs::remove_file(&self.partial));
+    }
+}
+
 impl DiskImage {
     /// Begins the image that will be `target`.
     pub(crate) fn create(
@@ -121,22 +141,22 @@ impl DiskImage {
         Ok(root)
     }
 
-    /// Writes the boot partition.
-    pub(crate) fn boot(&self, files: FileTree<'_>, epoch: Epoch) -> Result<(), Failure> {
+    /// Writes the boot partition; gives the size of the part that is not zeros.
+    pub(crate) fn boot(&self, files: FileTree<'_>, epoch: Epoch) -> Result<u64, Failure> {
         let (offset, size) = self.place(slots::Part::Esp)?;
         let hidden = u32::try_from(offset / disk::gpt::SECTOR).unwrap_or(u32::MAX);
         let volume = boot::boot_volume(files, &self.content_id, size, hidden, epoch)?;
-        volume
-            .write(&mut Window::new(Sparse(&self.file), offset, size))
-            .map_err(|error| self.name(error.into()))
+        let mut output = Reaching { inner: Window::new(Sparse(&self.file), offset, size), end: 0 };
+        volume.write(&mut output).map_err(|error| self.name(error.into()))?;
+        Ok(output.end)
     }
 
-    /// Writes the partition table, gives the image its place, and says what lies where.
-    pub(crate) fn finish(self, root: &image::Root) -> Result<(Extent, Vec<Part>), Failure> {
+    /// Writes the partition table, and says what lies where; `boot` is what [`DiskImage::boot`] gave.
+    pub(crate) fn finish(&self, root: &image::Root, boot: u64) -> Result<(Extent, Vec<Part>), Failure> {
         let root_hash = Digest(root.verity.root);
         let table = self.sizes.table(self.arch, &self.content_id, &root_hash)?;
         table.write(&mut Sparse(&self.file)).map_err(|error| self.name(error.into()))?;
-        let (esp, esp_size) = self.place(slots::Part::Esp)?;
+        let (esp, _) = self.place(slots::Part::Esp)?;
         let (root_at, _) = self.place(slots::Part::Root(Slot::A))?;
         let (verity_at, verity_size) = self.place(slots::Part::Verity(Slot::A))?;
         let end = verity_at + verity_size;
@@ -151,7 +171,7 @@ impl DiskImage {
             || -> Result<Vec<Part>, Failure> {
                 Ok(vec![
                     read("table", 0, TABLE)?,
-                    read(slots::Part::Esp.label(), esp, esp_size)?,
+                    read(slots::Part::Esp.label(), esp, boot)?,
                     Part {
                         name: slots::Part::Root(Slot::A).label().to_owned(),
                         offset: root_at,
@@ -169,10 +189,13 @@ impl DiskImage {
             },
         );
         let sha256 = whole.map_err(Failure::file("read", &self.partial))?;
-        let parts = parts?;
+        Ok((Extent { size, sha256 }, parts?))
+    }
+
+    /// Gives the image its place.
+    pub(crate) fn publish(self) -> Result<(), Failure> {
         self.file.sync_all().map_err(Failure::file("write", &self.partial))?;
-        fs::rename(&self.partial, &self.target).map_err(Failure::file("write", &self.target))?;
-        Ok((Extent { size, sha256 }, parts))
+        fs::rename(&self.partial, &self.target).map_err(Failure::file("write", &self.target))
     }
 
     /// Writing errors of the formats carry no path: they are this file's.
