@@ -61,7 +61,7 @@ pub(crate) fn run(args: BuildArgs, workshop: &Workshop, printer: &Printer) -> Re
     };
     let target = folder.join("disk.img");
     let (disk, built) = order.image(&target, printer)?;
-    publish(&folder, disk, &built.release, packages::of(&lock, arch)?, key.as_ref())?;
+    publish(&folder, disk, &built, packages::of(&lock, arch)?, key.as_ref())?;
     report(&built, &folder, key.is_some(), workshop, printer)
 }
 
@@ -116,7 +116,7 @@ fn tool() -> Result<Tool, Failure> {
 fn publish(
     folder: &Path,
     disk: DiskImage,
-    release: &Release,
+    built: &Built,
     packages: &BTreeMap<String, Locked>,
     key: Option<&SecretKey>,
 ) -> Result<(), Failure> {
@@ -132,6 +132,8 @@ fn publish(
         format!("{name} {} {} {}\n", locked.version, locked.suite, locked.sha256)
     };
     write("packages.txt", packages.iter().map(line).collect::<String>().as_bytes())?;
+    write("files.txt", built.files.as_bytes())?;
+    let release = &built.release;
     let manifest = release.render();
     if let Some(key) = key {
         write("release.json.minisig", key.sign(&manifest, &super::sign::comment(release)).as_bytes())?;
@@ -157,7 +159,7 @@ fn report(
     printer: &Printer,
 ) -> Result<(), Failure> {
     use std::os::unix::fs::MetadataExt as _;
-    let Built { release, root_size, uki_size, initrd_size, dropped } = built;
+    let Built { release, root_size, uki_size, initrd_size, dropped, .. } = built;
     let image: PathBuf = folder.join("disk.img");
     let on_disk = fs::metadata(&image).map_err(Failure::file("read", &image))?.blocks() * 512;
     if workshop.json {

@@ -49,6 +49,8 @@ pub(crate) struct Built {
     pub(crate) uki_size: u64,
     pub(crate) initrd_size: u64,
     pub(crate) dropped: Vec<(String, u64, u64)>,
+    /// Every path of the root, a line each.
+    pub(crate) files: String,
 }
 
 /// The root's tree with what it is made of, before it becomes bytes.
@@ -164,7 +166,8 @@ impl Order<'_> {
         };
         let dropped = rootfs.assembled.dropped.into_iter().map(|it| (it.rule, it.files, it.bytes)).collect();
         let (uki_size, initrd_size) = (uki.len() as u64, initrd.len() as u64);
-        Ok((disk, Built { release, root_size: root.size, uki_size, initrd_size, dropped }))
+        let files = rootfs.tree.dump();
+        Ok((disk, Built { release, root_size: root.size, uki_size, initrd_size, dropped, files }))
     }
 }
 
