@@ -17,6 +17,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The check that compares two builds: it says nothing against the image itself.
+const OTHER_BUILD: &str = "other build";
+
 /// One thing that was checked, with what was found wrong.
 #[derive(Debug)]
 struct Check {
@@ -172,6 +175,13 @@ fn differences(ours: &Release, theirs: &Release) -> Vec<Check> {
         };
         differ(&format!("node binary {name}"), say(binary), other.map_or_else(|| "none".to_owned(), say));
     }
+    // The version ends in a digest of everything that was put in, profile, overlays and recipes among it.
+    if faults.is_empty() && ours.version != theirs.version {
+        faults.push(format!(
+            "profile, overlays or recipes: version {}, the other {}",
+            ours.version, theirs.version
+        ));
+    }
     let inputs = faults.len();
     if ours.disk.sha256 == theirs.disk.sha256 {
         return vec![Check { name: "the same bytes as the other build".to_owned(), fault: None }];
@@ -186,7 +196,7 @@ fn differences(ours: &Release, theirs: &Release) -> Vec<Check> {
         words = "all recorded inputs are the same: please report this".to_owned();
     }
     let fault = Some(format!("{words} (parts that differ: {})", parts.join(", ")));
-    vec![Check { name: "other build".to_owned(), fault }]
+    vec![Check { name: OTHER_BUILD.to_owned(), fault }]
 }
 
 fn conclude(checks: &[Check], json: bool, printer: &Printer) -> Result<(), Failure> {
@@ -206,9 +216,15 @@ fn conclude(checks: &[Check], json: bool, printer: &Printer) -> Result<(), Failu
         return Ok(());
     }
     let names: Vec<&str> = bad.iter().map(|check| check.name.as_str()).collect();
+    let hint = match names[..] {
+        [OTHER_BUILD] => {
+            "the image itself is whole; it was made from other inputs than the one it is compared with"
+        }
+        _ => "do not flash this image: build or download it again",
+    };
     Err(Failure::with_hint(
         format!("{} of {} checks failed: {}", bad.len(), checks.len(), names.join(", ")),
-        "do not flash this image: build or download it again",
+        hint,
     ))
 }
 
