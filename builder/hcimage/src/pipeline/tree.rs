@@ -85,8 +85,17 @@ pub(crate) fn version(
     }
     inputs.push(format!("{additions:?}").into_bytes());
     inputs.extend(node.values().map(|binary| binary.described.sha256.0.to_vec()));
+    // Recipes of packages that are not in the image are none of its inputs.
+    let locked = super::packages::of(lock, arch)?;
     let recipes = embedded().map_err(|error| Failure::refused(error.to_string()))?;
-    inputs.push(format!("{recipes:?}").into_bytes());
+    let concerning = recipes.iter().filter(|recipe| locked.keys().any(|name| recipe.is_for(name)));
+    inputs.push(format!("{:?}", concerning.collect::<Vec<_>>()).into_bytes());
+    inputs.extend(
+        described
+            .overlays
+            .iter()
+            .flat_map(|overlay| overlay.recipes.values().cloned().map(String::into_bytes)),
+    );
     let digest = Digest::of_fields(inputs.iter().map(Vec::as_slice)).to_string();
     let at = lock.epoch.calendar();
     Ok(format!(
