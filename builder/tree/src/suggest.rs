@@ -14,19 +14,20 @@ pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str
     nearest(word, candidates).map_or_else(String::new, |candidate| format!("; did you mean `{candidate}`?"))
 }
 
-/// A TOML error as line and text, with the nearest known word for one that is unknown.
+/// A TOML error as line, column (both from 1) and text, with the nearest known word for one that is unknown.
 #[must_use]
-pub fn explain(text: &str, error: &toml::de::Error) -> (usize, String) {
-    let at = error.span().map_or(0, |span| span.start);
-    let line = text.get(..at).unwrap_or(text).matches('\n').count() + 1;
-    let message = error.message();
+pub fn explain(text: &str, error: &toml::de::Error) -> (usize, usize, String) {
+    let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
+    let message = error.message().trim();
     // serde: unknown field `x`, expected one of `a`, `b`
     let mut words = message.split('`').skip(1).step_by(2);
     let hint = match (message.starts_with("unknown "), words.next()) {
         (true, Some(unknown)) => did_you_mean(unknown, words),
         _ => String::new(),
     };
-    (line, format!("{message}{hint}"))
+    (line, column, format!("{message}{hint}"))
 }
 
 /// Levenshtein's distance, in letters.

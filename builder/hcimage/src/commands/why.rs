@@ -146,7 +146,7 @@ impl Question<'_> {
     fn package(&self, name: &str) -> Result<Rows, Failure> {
         if !packages::of(self.lock, self.arch)?.contains_key(name) {
             let known = packages::of(self.lock, self.arch)?.keys().map(String::as_str);
-            let near = crate::config::parse::nearest(name, known);
+            let near = tree::suggest::nearest(name, known);
             let hint = near.map_or_else(
                 || "a path begins with `/`".to_owned(),
                 |near| format!("did you mean `{near}`?"),

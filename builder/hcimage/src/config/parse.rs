@@ -36,47 +36,9 @@ impl Problem {
 /// Parses `text`, which `file` holds.
 pub(crate) fn toml<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T, Problem> {
     toml::from_str(text).map_err(|error| {
-        let at = error.span().map(|span| line_and_column(text, span.start));
-        let mut message = error.message().trim().to_owned();
-        if let Some(meant) = did_you_mean(&message) {
-            message += &format!("; did you mean `{meant}`?");
-        }
-        Problem { file: file.to_owned(), at, message }
+        let (line, column, message) = tree::suggest::explain(text, &error);
+        Problem { file: file.to_owned(), at: Some((line, column)), message }
     })
-}
-
-fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
-    let before = &text.as_bytes()[..offset.min(text.len())];
-    let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-    (before.iter().filter(|byte| **byte == b'\n').count() + 1, before.len() - start + 1)
-}
-
-/// From serde's ``unknown field `a`, expected one of `b`, `c` `` the nearest of the expected words.
-fn did_you_mean(message: &str) -> Option<String> {
-    let (unknown, expected) = message.strip_prefix("unknown ")?.split_once(", expected ")?;
-    let quoted = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
-    nearest(quoted(unknown).first()?, quoted(expected).iter().map(String::as_str)).map(str::to_owned)
-}
-
-/// The candidate that differs from `word` by the fewest edits, if they are few.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = word.chars().count().div_ceil(3).max(1);
-    let scored = candidates.into_iter().map(|candidate| (distance(word, candidate), candidate));
-    scored.filter(|(edits, _)| *edits <= limit).min().map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein's distance in characters.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, to) in b.chars().enumerate() {
-            let substituted = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.chars().count()]
 }
 
 #[cfg(test)]
@@ -101,11 +63,5 @@ mod tests {
         );
         let problem = toml::<Sample>(Path::new("p.toml"), "overlays = 3").unwrap_err();
         assert!(problem.to_string().starts_with("p.toml:1:12: invalid type: integer `3`"), "{problem}");
-    }
-
-    #[test]
-    fn only_near_words_are_offered() {
-        assert_eq!(nearest("smaba", ["base", "samba", "nfs"]), Some("samba"));
-        assert_eq!(nearest("zfs-on-linux", ["base", "samba"]), None);
     }
 }

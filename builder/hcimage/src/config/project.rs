@@ -1,10 +1,11 @@
 //! The checkout: where profiles and overlays are.
 
-use super::{Lock, Overlay, Problem, Profile, parse::nearest, profile::Raw};
+use super::{Lock, Overlay, Problem, Profile, profile::Raw};
 use std::{
     fs,
     path::{Path, PathBuf},
 };
+use tree::suggest::nearest;
 
 /// A folder that holds `profiles/` and `overlays/`.
 #[derive(Clone, Debug)]

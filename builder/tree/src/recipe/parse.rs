@@ -253,7 +253,7 @@ impl Recipe {
         }
         let refused = |line, why| RecipeError { file: file.to_owned(), line, why };
         let raw: Raw = toml::from_str(text).map_err(|error| {
-            let (line, why) = suggest::explain(text, &error);
+            let (line, _, why) = suggest::explain(text, &error);
             refused(line, why)
         })?;
         for script in &raw.script {
