@@ -20,7 +20,8 @@ pub struct Release {
     pub arch: Arch,
     /// The board, such as `uefi`.
     pub board: String,
-    /// The image's version: the epoch as a date and time, then the first digits of the content id.
+    /// The image's version: the epoch as a date and time, so that versions sort by age, then the first digits of
+    /// a digest of everything that was put in.
     pub version: String,
     /// The build's one moment: the newest package date of the lock.
     pub epoch: Epoch,
@@ -80,11 +81,11 @@ pub struct Extent {
     pub sha256: Digest,
 }
 
-/// One part of the disk: a partition, or a file of the boot partition.
+/// One part of the disk: what a partition holds up to where its zeros begin, or one of the two tables.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Part {
-    /// The partition's label, such as `root-a`, or `table` for what precedes the first one.
+    /// The partition's label, such as `root-a`, or `table` and `table-backup`.
     pub name: String,
     /// Offset from the start of the disk in bytes.
     pub offset: u64,

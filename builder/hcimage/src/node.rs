@@ -37,7 +37,7 @@ pub(crate) fn compile(project: &Project, arch: Arch, printer: &Printer) -> Resul
         ));
     }
     printer.stage("node", |stage| {
-        let toolchain = Toolchain::find(arch)?;
+        let toolchain = Toolchain::find(project, arch)?;
         stage.note(format!("{} for {}", NAMES.join(", "), toolchain.target));
         let folder = toolchain.compile(project)?;
         collect(&folder, &toolchain.version, toolchain.target)
@@ -80,7 +80,7 @@ enum Linker {
 
 impl Toolchain {
     /// Musl first: its binaries hold nothing of the host's C library, so every machine makes the same bytes.
-    fn find(arch: Arch) -> Result<Self, Failure> {
+    fn find(project: &Project, arch: Arch) -> Result<Self, Failure> {
         let (musl, gnu, cross) = match arch {
             Arch::X86_64 => ("x86_64-unknown-linux-musl", "x86_64-unknown-linux-gnu", "x86_64-linux-gnu-gcc"),
             Arch::Aarch64 => {
@@ -89,20 +89,23 @@ impl Toolchain {
         };
         let native = env::consts::ARCH == arch.name();
         let default = PathBuf::from(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+        // Asked in the project's folder: rustup takes the version that the project wants.
+        let ask = |program: &Path, args: &[&str]| output(&project.root, program, args);
         for rustc in [default, PathBuf::from("/usr/bin/rustc")] {
-            let Some(version) = output(&rustc, &["--version"]) else { continue };
+            let Some(version) = ask(&rustc, &["--version"]) else { continue };
             let has = |target: &str| {
-                output(&rustc, &["--print", "target-libdir", "--target", target])
+                ask(&rustc, &["--print", "target-libdir", "--target", target])
                     .is_some_and(|folder| has_std(Path::new(folder.trim())))
             };
             let found = |target, linker| {
                 Ok(Self { rustc: rustc.clone(), version: version.trim().to_owned(), target, linker })
             };
-            if has(musl) && has_rust_lld(&rustc) {
+            if has(musl) && ask(&rustc, &["--print", "sysroot"]).is_some_and(|root| has_rust_lld(root.trim()))
+            {
                 return found(musl, Linker::RustLld);
             }
             let linker = if native { "cc" } else { cross };
-            if has(gnu) && output(Path::new(linker), &["--version"]).is_some() {
+            if has(gnu) && ask(Path::new(linker), &["--version"]).is_some() {
                 return found(gnu, Linker::Program(linker));
             }
         }
@@ -175,16 +178,13 @@ fn has_std(folder: &Path) -> bool {
     })
 }
 
-fn has_rust_lld(rustc: &Path) -> bool {
-    let sysroot = output(rustc, &["--print", "sysroot"]);
+fn has_rust_lld(sysroot: &str) -> bool {
     let host = format!("{}-unknown-linux-gnu", env::consts::ARCH);
-    sysroot.is_some_and(|root| {
-        Path::new(root.trim()).join("lib/rustlib").join(host).join("bin/rust-lld").is_file()
-    })
+    Path::new(sysroot).join("lib/rustlib").join(host).join("bin/rust-lld").is_file()
 }
 
 /// What a program prints, or `None` when it is missing or fails: a question, not an act.
-fn output(program: &Path, args: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(args).output().ok()?;
+fn output(folder: &Path, program: &Path, args: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(args).current_dir(folder).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }

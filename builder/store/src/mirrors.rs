@@ -104,7 +104,7 @@ mod tests {
         let mut apt = AptSources::default();
         apt.add("Types: deb\n# http://old.example/debian\nURIs: http://a.example/debian http://b.example/debian/\n");
         apt.add("deb [arch=amd64 signed-by=/x] https://c.example/debian-security trixie-security main\n");
-        apt.add("deb https://deb.nodesource.example/node_20.x nodistro main\n");
+        apt.add("deb https://other.example/tools stable main\n");
         assert_eq!(apt.main, ["http://a.example/debian", "http://b.example/debian"]);
         assert_eq!(apt.security, ["https://c.example/debian-security"]);
     }

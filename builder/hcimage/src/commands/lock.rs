@@ -47,7 +47,7 @@ fn report(old: Option<&Lock>, new: &Lock, file: &str, json: bool, printer: &Prin
     }
     let counts: Vec<String> =
         new.packages.iter().map(|(arch, packages)| format!("{} for {arch}", packages.len())).collect();
-    printer.say(&format!("{file}: {} packages, {} changes", counts.join(", "), changes.len()));
+    printer.say(&format!("{file}: packages: {}; changes: {}", counts.join(", "), changes.len()));
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use super::sign::manifest_file;
 use crate::{args::VerifyArgs, error::Failure, pipeline::disk::digest, printer::Printer};
 use contract::{
     Digest, Guid, Release,
-    release::Part,
+    release::{NodeBinary, Part},
     signature::PublicKey,
     slots::{self, Slot},
 };
@@ -170,10 +170,11 @@ fn differences(ours: &Release, theirs: &Release) -> Vec<Check> {
     differ("lab inputs", ours.lab.join(" "), theirs.lab.join(" "));
     for (name, binary) in &ours.node {
         let other = theirs.node.get(name);
-        let say = |binary: &contract::release::NodeBinary| {
-            format!("{} ({}, {})", binary.sha256, binary.compiler, binary.target)
-        };
-        differ(&format!("node binary {name}"), say(binary), other.map_or_else(|| "none".to_owned(), say));
+        if other.is_none_or(|other| other.sha256 != binary.sha256) {
+            let say =
+                |binary: &NodeBinary| format!("{} ({}, {})", binary.sha256, binary.compiler, binary.target);
+            differ(&format!("node binary {name}"), say(binary), other.map_or_else(|| "none".to_owned(), say));
+        }
     }
     // The version ends in a digest of everything that was put in, profile, overlays and recipes among it.
     if faults.is_empty() && ours.version != theirs.version {

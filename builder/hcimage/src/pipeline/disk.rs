@@ -195,7 +195,9 @@ impl DiskImage {
     /// Gives the image its place.
     pub(crate) fn publish(self) -> Result<(), Failure> {
         self.file.sync_all().map_err(Failure::file("write", &self.partial))?;
-        fs::rename(&self.partial, &self.target).map_err(Failure::file("write", &self.target))
+        fs::rename(&self.partial, &self.target).map_err(Failure::file("write", &self.target))?;
+        let folder = self.target.parent().unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(Failure::file("write", folder))
     }
 
     /// Writing errors of the formats carry no path: they are this file's.
