@@ -10,8 +10,10 @@
 mod accel;
 mod clients;
 mod console;
+mod disk;
 mod error;
 mod firmware;
+mod line;
 mod machine;
 mod plain;
 mod qmp;
@@ -23,6 +25,7 @@ pub use clients::nfs::Nfs;
 pub use clients::smb::Smb;
 pub use clients::ssh::{Ssh, SshKey};
 pub use console::{Console, Mark, Step};
+pub use disk::Disk;
 pub use error::{Error, Result};
 pub use firmware::Firmware;
 pub use machine::{Forward, Machine, PoweredOff};

@@ -1,6 +1,6 @@
 //! What a machine is made of, and QEMU's command line for it.
 
-use crate::{Accel, Error, Firmware, Output, Result, Tool, tool, verdict};
+use crate::{Accel, Disk, Error, Firmware, Output, Result, Tool, line::ArgumentLine, tool, verdict};
 use contract::Arch;
 use std::{
     ffi::OsString,
@@ -19,8 +19,16 @@ pub struct Machine {
     memory: u32,
     cpus: u32,
     disk_size: Option<u64>,
+    further: Option<Further>,
     forwards: Vec<Forward>,
     place: Option<PathBuf>,
+}
+
+/// A second disk: an overlay over a raw image, and its size in bytes.
+#[derive(Clone, Debug)]
+struct Further {
+    image: PathBuf,
+    size: u64,
 }
 
 /// A port of the guest that the host can reach on its loopback address.
@@ -59,7 +67,16 @@ impl Machine {
     /// A machine with 1 GiB of memory and 2 processors around the raw disk `image`.
     pub fn new(arch: Arch, image: impl Into<PathBuf>) -> Self {
         let image = image.into();
-        Self { arch, image, memory: 1024, cpus: 2, disk_size: None, forwards: Vec::new(), place: None }
+        Self {
+            arch,
+            image,
+            memory: 1024,
+            cpus: 2,
+            disk_size: None,
+            further: None,
+            forwards: Vec::new(),
+            place: None,
+        }
     }
 
     /// The guest's memory in MiB.
@@ -82,6 +99,13 @@ impl Machine {
     #[must_use]
     pub const fn disk_size(mut self, bytes: u64) -> Self {
         self.disk_size = Some(bytes);
+        self
+    }
+
+    /// Attaches a second disk of `bytes` around the raw `image`. The guest finds it first, but is not started from it.
+    #[must_use]
+    pub fn further_disk(mut self, image: impl Into<PathBuf>, bytes: u64) -> Self {
+        self.further = Some(Further { image: image.into(), size: bytes });
         self
     }
 
@@ -134,20 +158,11 @@ impl Machine {
             fs::copy(template, &variables).map_err(Error::file("copy", template))?;
             writable(&variables)?;
         }
-        self.make_overlay(&place.disk())?;
-        Ok(PoweredOff { machine: self, place })
-    }
-
-    fn make_overlay(&self, overlay: &Path) -> Result<()> {
-        if overlay.exists() {
-            return Ok(());
+        make_overlay(&self.image, self.disk_size.unwrap_or(0), &place.disk())?;
+        if let Some(further) = &self.further {
+            make_overlay(&further.image, further.size, &place.further())?;
         }
-        let image = fs::canonicalize(&self.image).map_err(Error::file("find", &self.image))?;
-        let length = fs::metadata(&image).map_err(Error::file("find", &image))?.len();
-        let mut command = QEMU_IMG.command()?;
-        command.args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(image).arg(overlay);
-        command.arg(self.disk_size.unwrap_or(0).max(length).to_string());
-        tool::run(&mut command, b"", Duration::from_secs(60)).and_then(Output::success).map(drop)
+        Ok(PoweredOff { machine: self, place })
     }
 
     /// QEMU's arguments; `accel` and `version` (the major one) are facts about this host.
@@ -173,6 +188,11 @@ impl Machine {
         line.pair("-smp", &cpus.to_string()).pair("-m", &format!("{}M", self.memory));
         line.drive("if=pflash,unit=0,format=raw,readonly=on", &firmware.code);
         line.drive("if=pflash,unit=1,format=raw", &place.variables());
+        // Devices get their names in the order of their slots.
+        if self.further.is_some() {
+            line.drive("if=none,id=further,format=qcow2,cache=writeback", &place.further());
+            line.pair("-device", "virtio-blk-pci,drive=further");
+        }
         line.drive("if=none,id=disk,format=qcow2,cache=writeback,discard=unmap", &place.disk());
         line.pair("-device", "virtio-blk-pci,drive=disk,bootindex=0");
         line.pair("-netdev", &self.network()).pair("-device", "virtio-net-pci,netdev=net,romfile=");
@@ -200,6 +220,19 @@ impl Machine {
 }
 
 impl PoweredOff {
+    /// The disk that the machine is started from.
+    #[must_use]
+    pub fn disk(&self) -> Disk {
+        Disk::new(self.place.disk(), self.machine.image.clone())
+    }
+
+    /// The second disk, if there is one.
+    #[must_use]
+    pub fn further_disk(&self) -> Option<Disk> {
+        let further = self.machine.further.as_ref()?;
+        Some(Disk::new(self.place.further(), further.image.clone()))
+    }
+
     /// The command that runs this machine with its console on the terminal; what `hcimage run` starts. The
     /// disk lives as long as `self`.
     pub fn terminal_command(&self) -> Result<Command> {
@@ -227,12 +260,29 @@ impl Place {
         self.path().join("disk.qcow2")
     }
 
+    fn further(&self) -> PathBuf {
+        self.path().join("further.qcow2")
+    }
+
     fn variables(&self) -> PathBuf {
         self.path().join("variables.fd")
     }
 }
 
-const QEMU_IMG: Tool = Tool { program: "qemu-img", package: "qemu-utils" };
+/// An overlay of at least `size` bytes over `image`, unless it is there already.
+fn make_overlay(image: &Path, size: u64, overlay: &Path) -> Result<()> {
+    if overlay.exists() {
+        return Ok(());
+    }
+    let image = fs::canonicalize(image).map_err(Error::file("find", image))?;
+    let length = fs::metadata(&image).map_err(Error::file("find", &image))?.len();
+    let mut command = QEMU_IMG.command()?;
+    command.args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(image).arg(overlay);
+    command.arg(size.max(length).to_string());
+    tool::run(&mut command, b"", Duration::from_secs(60)).and_then(Output::success).map(drop)
+}
+
+pub(crate) const QEMU_IMG: Tool = Tool { program: "qemu-img", package: "qemu-utils" };
 
 pub(crate) const fn emulator(arch: Arch) -> Tool {
     match arch {
@@ -256,41 +306,6 @@ fn major(text: &str) -> Option<u32> {
 fn writable(path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(Error::file("make writable", path))
-}
-
-#[derive(Default)]
-struct ArgumentLine {
-    words: Vec<OsString>,
-}
-
-impl ArgumentLine {
-    fn word(&mut self, word: &str) -> &mut Self {
-        self.words.push(word.into());
-        self
-    }
-
-    fn pair(&mut self, option: &str, value: &str) -> &mut Self {
-        self.word(option).word(value)
-    }
-
-    fn drive(&mut self, options: &str, file: &Path) -> &mut Self {
-        self.word("-drive").with_path(&format!("{options},file="), file)
-    }
-
-    fn socket(&mut self, id: &str, path: &Path) -> &mut Self {
-        self.word("-chardev").with_path(&format!("socket,id={id},path="), path)
-    }
-
-    /// QEMU reads `,,` in a value as a comma.
-    fn with_path(&mut self, options: &str, path: &Path) -> &mut Self {
-        use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-        let mut word = options.as_bytes().to_vec();
-        for &byte in path.as_os_str().as_bytes() {
-            word.extend(std::iter::repeat_n(byte, if byte == b',' { 2 } else { 1 }));
-        }
-        self.words.push(OsString::from_vec(word));
-        self
-    }
 }
 
 #[cfg(test)]

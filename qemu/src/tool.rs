@@ -3,6 +3,7 @@
 use crate::{Error, Result};
 use std::{
     env,
+    ffi::OsStr,
     io::{Read, Write as _},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
@@ -52,6 +53,11 @@ impl Tool {
             .map(|dir| dir.join(self.program))
             .find(|file| file.is_file())
             .ok_or(Error::MissingTool { program: self.program, package: self.package })
+    }
+
+    /// Runs the program with `arguments`, for at most `limit`. How it ended is the caller's to judge.
+    pub fn run(self, arguments: &[&OsStr], limit: Duration) -> Result<Output> {
+        run(self.command()?.args(arguments), b"", limit)
     }
 
     /// A command that runs the program.

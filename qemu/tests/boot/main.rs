@@ -12,8 +12,11 @@
 )]
 
 mod checks;
+mod first_boot;
 mod health;
 mod image;
+mod left;
+mod probes;
 mod shares;
 mod tamper;
 
@@ -41,6 +44,7 @@ fn a_life(test: &str, arch: Arch) {
 
     must(ssh.wait(&guest.console, LONG));
     health::of_the_system(&mut checks, &guest, &ssh);
+    probes::all_pass(&mut checks, &ssh);
     health::of_the_root(&mut checks, &image, &ssh);
     health::of_the_doors(&mut checks, &image, &ssh);
     shares::smb(&mut checks, &guest, &ssh);
@@ -54,6 +58,7 @@ fn a_life(test: &str, arch: Arch) {
     must(ssh.wait(&guest.console, LONG));
     shares::nothing_changed(&mut checks, "a power cut", &before, &ssh);
     health::of_the_system(&mut checks, &guest, &ssh);
+    probes::all_pass(&mut checks, &ssh);
     shares::nfs_still_serves(&mut checks, &guest, &ssh);
 
     guest.console.skip();
@@ -86,4 +91,24 @@ fn x86_64_flipped_bits_in_the_root_stop_the_boot() {
 #[test]
 fn aarch64_flipped_bits_in_the_root_stop_the_boot() {
     tamper::flipped_bits_stop_the_boot("aarch64_flipped_bits_in_the_root_stop_the_boot", Arch::Aarch64);
+}
+
+#[test]
+fn x86_64_first_boot_survives_power_cuts() {
+    first_boot::survives_power_cuts("x86_64_first_boot_survives_power_cuts");
+}
+
+#[test]
+fn x86_64_first_boot_leaves_other_disks_alone() {
+    first_boot::leaves_other_disks_alone("x86_64_first_boot_leaves_other_disks_alone");
+}
+
+#[test]
+fn x86_64_keeps_foreign_data_on_state() {
+    first_boot::keeps_foreign_data("x86_64_keeps_foreign_data_on_state");
+}
+
+#[test]
+fn x86_64_refuses_a_small_medium() {
+    first_boot::refuses_a_small_medium("x86_64_refuses_a_small_medium");
 }
