@@ -109,18 +109,21 @@ impl Web {
             return Err(StoreError::NoMirror);
         }
         let mut tried = Vec::new();
-        for url in urls {
-            let answer = agent.get(url).call().map_err(|error| error.to_string()).and_then(|mut response| {
-                let status = response.status();
-                if !status.is_success() {
-                    return Err(status.to_string());
+        for pause in PAUSES {
+            std::thread::sleep(pause);
+            tried.clear();
+            let mut passing = false;
+            for url in urls {
+                match whole(agent, url, limit) {
+                    Ok(bytes) => return Ok(bytes),
+                    Err((why, may_pass)) => {
+                        passing |= may_pass;
+                        tried.push(format!("  {url}: {why}"));
+                    }
                 }
-                let read = response.body_mut().with_config().limit(limit).read_to_vec();
-                read.map_err(|error| error.to_string())
-            });
-            match answer {
-                Ok(bytes) => return Ok(bytes),
-                Err(why) => tried.push(format!("  {url}: {why}")),
+            }
+            if !passing {
+                break;
             }
         }
         Err(StoreError::Unreachable { name: name.to_owned(), tried })
@@ -166,6 +169,16 @@ impl Web {
         errors.sort_by_key(|(place, _)| *place);
         if errors.is_empty() { Ok(()) } else { Err(errors.into_iter().map(|(_, error)| error).collect()) }
     }
+}
+
+/// The whole answer, or why there is none and whether asking again may help.
+fn whole(agent: &ureq::Agent, url: &str, limit: u64) -> Result<Vec<u8>, (String, bool)> {
+    let mut response = agent.get(url).call().map_err(|error| (error.to_string(), true))?;
+    let status = response.status();
+    if !status.is_success() {
+        return Err((status.to_string(), false));
+    }
+    response.body_mut().with_config().limit(limit).read_to_vec().map_err(|error| (error.to_string(), true))
 }
 
 fn is_cached(cache: &Cache, download: &Download) -> bool {

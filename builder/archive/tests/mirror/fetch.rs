@@ -83,7 +83,7 @@ impl Mirror {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.{}", std::process::id()));
         let uri = format!("{}/{path}", self.base(archive)?);
         let helper = Command::new("/usr/lib/apt/apt-helper")
-            .args(["-qq", "download-file", &uri])
+            .args(["-qq", "-oAcquire::Retries=5", "download-file", &uri])
             .arg(&target)
             .output();
         helper.is_ok_and(|output| output.status.success()).then_some(target)
