@@ -21,7 +21,9 @@ use store::{Download, StoreError};
 /// Brings every package of the lock for `arch` into the cache.
 pub(crate) fn fetch(workshop: &Workshop, lock: &Lock, arch: Arch, printer: &Printer) -> Result<(), Failure> {
     let packages = of(lock, arch)?;
-    let mirrors = workshop.mirrors.clone().with_snapshot(lock.snapshot);
+    let mirrors = workshop.mirrors.clone();
+    // The snapshot archive has Debian's packages; an archive with keys of its own is another one.
+    let mirrors = if workshop.keyring.is_none() { mirrors.with_snapshot(lock.snapshot) } else { mirrors };
     let downloads: Vec<Download> = packages
         .iter()
         .map(|(name, locked)| Download {
@@ -110,4 +112,32 @@ pub(crate) fn unpack(
     let files: usize = all.iter().map(|package| package.entries.len()).sum();
     stage.note(format!("{} packages, {files} paths", all.len()));
     Ok((all, bodies))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_all_mirrors_deny_is_gone_although_the_snapshot_archive_is_out_of_reach() {
+        let package = Locked {
+            version: "1".into(),
+            suite: "trixie".into(),
+            path: "pool/a.deb".into(),
+            size: 1,
+            sha256: Digest::of(b"a"),
+        };
+        let packages = BTreeMap::from([("a".to_owned(), package.clone())]);
+        let download = Download { name: "a 1".into(), urls: vec![], sha256: package.sha256, size: 1 };
+        let error = |mirror: &str| StoreError::Unreachable {
+            name: "a 1".into(),
+            tried: vec![
+                format!("  http://m.example/debian/pool/a.deb: {mirror}"),
+                "  https://snapshot.debian.org/archive/x/pool/a.deb: no such name".into(),
+            ],
+        };
+        let judged = |mirror| failure(vec![error(mirror)], &packages, std::slice::from_ref(&download));
+        assert!(matches!(judged("404 Not Found"), Failure::Gone(_, gone) if gone == ["a"]));
+        assert!(matches!(judged("connection refused"), Failure::Downloads(_)));
+    }
 }
