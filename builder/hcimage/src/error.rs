@@ -115,15 +115,29 @@ impl Failure {
                 "mirrors keep only current versions: run `hcimage lock --update {}`, or build with --relock-gone",
                 packages.join(" ")
             )),
+            _ if self.io_kind() == Some(io::ErrorKind::StorageFull) => {
+                Some("the disk is full: free some space and run the same command again".to_owned())
+            }
+            _ if self.io_kind() == Some(io::ErrorKind::PermissionDenied) => {
+                Some("choose a folder that you may write with --out DIR (or --cache DIR)".to_owned())
+            }
             Self::Downloads(_) | Self::Store(store::StoreError::Unreachable { .. }) => {
                 Some("what was downloaded so far is kept: run the same command again, or name another mirror with --mirror URL".to_owned())
             }
-            Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                Some("the disk is full: free some space and run the same command again".to_owned())
-            }
-            Self::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                Some("choose a folder that you may write with --out DIR (or --cache DIR)".to_owned())
-            }
+            _ => None,
+        }
+    }
+
+    /// What the system said, where it is a file of this machine that could not be had.
+    fn io_kind(&self) -> Option<io::ErrorKind> {
+        let of_store = |error: &store::StoreError| match error {
+            store::StoreError::File { source, .. } => Some(source.kind()),
+            _ => None,
+        };
+        match self {
+            Self::File { source, .. } => Some(source.kind()),
+            Self::Store(error) => of_store(error),
+            Self::Downloads(errors) => errors.iter().find_map(of_store),
             _ => None,
         }
     }

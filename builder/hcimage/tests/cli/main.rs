@@ -1,0 +1,11 @@
+//! The program as its users run it: against a mirror on loopback, with packages made here.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "the functions around the tests are tests too")]
+
+mod bad_archive;
+mod bad_input;
+mod golden;
+mod keys;
+mod kit;
+mod same_bytes;
+mod trouble;
+mod verify;
