@@ -9,8 +9,8 @@ use contract::{
 };
 use disk::{
     erofs::FileSystem,
-    fat::FileTree,
-    gpt::{Layout, Partition, Table},
+    fat::{FatError, FileTree},
+    gpt::{GptError, Layout, Partition, Table},
     output::{Output, Window},
 };
 use sha2::{Digest as _, Sha256};
@@ -202,7 +202,11 @@ impl DiskImage {
 
     /// Writing errors of the formats carry no path: they are this file's.
     fn name(&self, failure: Failure) -> Failure {
-        let mut source: Option<&dyn std::error::Error> = Some(&failure);
+        let mut source: Option<&dyn std::error::Error> = match &failure {
+            // Two that show their cause, but do not name it as a source.
+            Failure::Fat(FatError::Write(io)) | Failure::Gpt(GptError::Write(io)) => Some(io),
+            other => Some(other),
+        };
         while let Some(error) = source {
             if let Some(io) = error.downcast_ref::<io::Error>() {
                 let kind = io

@@ -315,12 +315,10 @@ fn packages_that_do_not_fit_together_are_refused() {
     lab.publish();
     lab.hcimage(&LOCK).succeeds();
     lab.build().succeeds();
-    let user = FakeEntry::file(
-        "./usr/lib/sysusers.d/other.conf",
-        b"u _rival 101 \"Rival\"\nu _hello 101 \"Hello\"\n",
-    );
-    lab.archive.package("rival").entries.push(user);
+    let users = b"u _one 450 \"One\"\nu _two 450 \"Two\"\n";
+    lab.archive.package("rival").entries.push(FakeEntry::file("./usr/lib/sysusers.d/rival.conf", users));
     lab.archive.package("rival").version = "3".to_owned();
     lab.publish();
-    lab.hcimage(&["lock", "--profile=tiny", "--update"]).fails(&["`_rival`", "`_hello`", "101"]);
+    lab.hcimage(&["lock", "--profile=tiny", "--update"]).succeeds();
+    lab.build().fails(&["user `_two`: has id 450, but `_one` has it too"]);
 }
