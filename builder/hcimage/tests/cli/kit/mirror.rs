@@ -95,6 +95,7 @@ struct Shelf {
     files: BTreeMap<String, Vec<u8>>,
     cut: BTreeSet<String>,
     requests: Vec<String>,
+    resumed: usize,
 }
 
 /// A running server; it ends with the test's process.
@@ -148,6 +149,11 @@ impl Mirror {
         shelf.cut.insert(path);
     }
 
+    /// How many requests were for the rest of a file.
+    pub(crate) fn resumed(&self) -> usize {
+        self.shelf.lock().unwrap().resumed
+    }
+
     /// What was asked for, oldest first.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.shelf.lock().unwrap().requests.clone()
@@ -171,6 +177,7 @@ fn answer(mut stream: &TcpStream, shelf: &Mutex<Shelf>) -> std::io::Result<()> {
     let (body, cut) = {
         let mut shelf = shelf.lock().unwrap();
         shelf.requests.push(path.clone());
+        shelf.resumed += usize::from(from > 0);
         (shelf.files.get(&path).cloned(), shelf.cut.remove(&path))
     };
     let Some(body) = body else {
