@@ -301,7 +301,7 @@ fn transfer(
             Ok(0) => break,
             Ok(count) => count,
             Err(error) => {
-                return Ok(Answer::Failed(format!("after {have} of {} bytes: {error}", download.size)));
+                return Ok(Answer::Broken(format!("after {have} of {} bytes: {error}", download.size)));
             }
         };
         have += count as u64;

@@ -20,7 +20,9 @@ pub(crate) fn run(args: &SignArgs, json: bool, printer: &Printer) -> Result<(), 
     }
     let key = SecretKey::load(key)?;
     let target = PathBuf::from(format!("{}.minisig", file.display()));
-    fs::write(&target, key.sign(&bytes, &comment(&manifest))).map_err(Failure::file("write", &target))?;
+    let partial = PathBuf::from(format!("{}.partial", target.display()));
+    fs::write(&partial, key.sign(&bytes, &comment(&manifest))).map_err(Failure::file("write", &partial))?;
+    fs::rename(&partial, &target).map_err(Failure::file("write", &target))?;
     if json {
         return printer.data(&format!("{}\n", serde_json::json!({ "signature": target })));
     }

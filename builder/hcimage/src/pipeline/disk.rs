@@ -15,7 +15,7 @@ use disk::{
 };
 use sha2::{Digest as _, Sha256};
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
@@ -110,8 +110,19 @@ impl DiskImage {
     ) -> Result<Self, Failure> {
         let partial = target.with_extension("img.partial");
         let table = sizes.table(arch, &content_id, &content_id)?;
-        let file = File::options().create(true).truncate(true).read(true).write(true).open(&partial);
+        let file = File::options().create(true).truncate(false).read(true).write(true).open(&partial);
         let file = file.map_err(Failure::file("write", &partial))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Failure::with_hint(
+                    format!("another build is writing {}", partial.display()),
+                    "wait for it, or build into another folder with --out DIR",
+                ));
+            }
+            Err(TryLockError::Error(error)) => return Err(Failure::file("lock", partial)(error)),
+        }
+        file.set_len(0).map_err(Failure::file("write", &partial))?;
         file.set_len(table.disk_size()).map_err(Failure::file("write", &partial))?;
         Ok(Self { file, partial, target: target.to_owned(), sizes, arch, content_id, table })
     }
