@@ -1,5 +1,4 @@
-//! PID 1 of the initrd. When it ends the kernel panics, and `panic=10` restarts the machine: the boot counter then
-//! tries the other slot.
+//! PID 1 of the initrd. When it ends the kernel panics, and `panic=10` restarts the machine.
 
 use firstboot::{init, log::Log};
 use std::process::ExitCode;
