@@ -19,18 +19,7 @@ pub(crate) struct SecretKey {
 impl SecretKey {
     /// A new key, drawn from the kernel's random source.
     pub(crate) fn draw() -> Result<Self, Failure> {
-        let mut seed = [0; 40];
-        let mut filled = 0;
-        while filled < seed.len() {
-            let flags = rustix::rand::GetRandomFlags::empty();
-            let count = rustix::rand::getrandom(&mut seed[filled..], flags);
-            filled += count.map_err(|error| Failure::refused(format!("no random numbers: {error}")))?;
-        }
-        let (id, seed) = seed.split_at(8);
-        Ok(Self {
-            id: id.try_into().unwrap_or_default(),
-            key: SigningKey::from_bytes(seed.try_into().unwrap_or(&[0; 32])),
-        })
+        Ok(Self { id: random()?, key: SigningKey::from_bytes(&random()?) })
     }
 
     /// Reads a key file that has no password.
@@ -114,6 +103,17 @@ impl SecretKey {
         let public = folder.join("hcimage.pub");
         fs::write(&public, self.public_text()).map_err(Failure::file("write", public))
     }
+}
+
+/// Bytes from the kernel's random source.
+fn random<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    let mut filled = 0;
+    while filled < N {
+        let count = rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty());
+        filled += count.map_err(|error| Failure::refused(format!("no random numbers: {error}")))?;
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]
