@@ -14,6 +14,7 @@ use std::{
 pub(crate) struct Overlay {
     pub(crate) name: String,
     pub(crate) keys: Keys,
+    pub(crate) probes: Vec<Probe>,
     /// `files/`, by path in the image, in bytewise order.
     pub(crate) files: BTreeMap<String, Entry>,
     /// Recipes for the overlay's own packages: file name and text.
@@ -80,8 +81,10 @@ impl Overlay {
         let file = folder.join("overlay.toml");
         let text = read_text(&file)?;
         let keys: Keys = parse::toml(&file, &text)?;
+        let probes = keys.probes.iter().map(|probe| probe.finish(name)).collect::<Result<_, _>>();
         let overlay = Self {
             name: name.to_owned(),
+            probes: probes.map_err(|message| Problem::in_file(&file, message))?,
             keys,
             files: read_files(&folder.join("files"))?,
             recipes: read_recipes(&folder.join("recipes"))?,
@@ -95,15 +98,7 @@ impl Overlay {
         self.keys.packages.iter().chain(self.keys.packages_by_arch.get(&arch).into_iter().flatten())
     }
 
-    /// The overlay's probes.
-    pub(crate) fn probes(&self) -> impl Iterator<Item = Probe> {
-        self.keys.probes.iter().filter_map(|raw| raw.finish(&self.name).ok())
-    }
-
     fn check(&self, file: &Path) -> Result<(), Problem> {
-        for probe in &self.keys.probes {
-            probe.finish(&self.name).map_err(|message| Problem::in_file(file, message))?;
-        }
         for path in self.keys.modes.keys().chain(self.keys.owners.keys()) {
             let known = self.files.contains_key(path.trim_start_matches('/'))
                 || self.keys.directories.contains_key(path);

@@ -265,7 +265,7 @@ fn build_overlay(described: &Described, additions: &Additions) -> Result<Overlay
     let lines =
         |words: BTreeSet<&String>| words.into_iter().map(|word| format!("{word}\n")).collect::<String>();
     let persist = described.overlays.iter().flat_map(|overlay| &overlay.keys.persist).collect();
-    let probes: Vec<_> = described.overlays.iter().flat_map(overlay::Overlay::probes).collect();
+    let probes: Vec<_> = described.overlays.iter().flat_map(|overlay| &overlay.probes).collect();
     let probes =
         serde_json::to_string_pretty(&probes).map_err(|error| Failure::refused(error.to_string()))?;
     let mut files = vec![
