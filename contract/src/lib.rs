@@ -1,5 +1,5 @@
 //! What the builder promises and the node believes: digests, time, architectures, derived ids, the release
-//! manifest, signatures. No I/O, no clock, no randomness.
+//! manifest, signatures, the seed, a node's state and its words for it. No I/O, no clock, no randomness.
 #![forbid(unsafe_code)]
 
 mod arch;
@@ -7,13 +7,19 @@ mod digest;
 mod epoch;
 mod guid;
 mod probe;
+mod reason;
 pub mod release;
+pub mod seed;
 pub mod signature;
 pub mod slots;
+mod status;
 
 pub use arch::{Arch, UnknownArch};
 pub use digest::{Digest, MalformedDigest};
 pub use epoch::Epoch;
 pub use guid::Guid;
 pub use probe::{Check, Probe};
+pub use reason::{Blame, Code, Reason};
 pub use release::Release;
+pub use seed::Seed;
+pub use status::{Outcome, Stage, Status};
