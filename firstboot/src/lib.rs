@@ -18,6 +18,7 @@ pub mod log;
 pub mod mapper;
 pub mod medium;
 pub mod modules;
+pub mod node;
 pub mod persist;
 pub mod stage;
 pub mod state;

@@ -1,0 +1,6 @@
+//! What runs on a node beside its services: `hcnode`. Each service of it says how it stands in a [`part`] of its own;
+//! `status` puts the parts together. Decisions are functions over values with scenario tables; ports are thin, with a
+//! fake each.
+
+pub mod part;
+pub mod place;
