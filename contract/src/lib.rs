@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod arch;
+mod deferred;
 mod digest;
 mod epoch;
 mod guid;
@@ -13,8 +14,10 @@ pub mod seed;
 pub mod signature;
 pub mod slots;
 mod status;
+pub mod suggest;
 
 pub use arch::{Arch, UnknownArch};
+pub use deferred::Deferred;
 pub use digest::{Digest, MalformedDigest};
 pub use epoch::Epoch;
 pub use guid::Guid;

@@ -3,7 +3,7 @@
 
 use crate::{Arch, Digest, Epoch};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 /// The version of the manifest's schema that this code writes and reads.
 pub const SCHEMA: u32 = 1;
@@ -33,6 +33,9 @@ pub struct Release {
     pub tool: Tool,
     /// The node's own binaries, by name.
     pub node: BTreeMap<String, NodeBinary>,
+    /// Files that are no Debian packages, by name. Manifests older than the key have none.
+    #[serde(default)]
+    pub artifacts: BTreeMap<String, Artifact>,
     /// The whole disk image.
     pub disk: Extent,
     /// The disk's parts in order of their offsets.
@@ -69,6 +72,46 @@ pub struct NodeBinary {
     pub compiler: String,
     /// The compiler's target, or `given`.
     pub target: String,
+}
+
+/// A file of the image that no Debian package ships, pinned by hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Artifact {
+    /// Its version, such as `v1.34.3+k3s1`.
+    pub version: String,
+    /// Digest of the file: the pinned one, unless it was substituted.
+    pub sha256: Digest,
+    /// Size in bytes; unknown of a deferred one, which no builder has seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// How it came into the image, or did not.
+    pub how: How,
+}
+
+/// How an artifact came into an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum How {
+    /// Fetched from where it is published; its bytes are the pinned ones.
+    Pinned,
+    /// Given to the builder as a file; its bytes are the pinned ones.
+    Given,
+    /// Not in the image: the node fetches it, and believes the pinned bytes alone.
+    Deferred,
+    /// Another file in its place, for labs: a release key refuses it.
+    Substituted,
+}
+
+impl fmt::Display for How {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pinned => "pinned",
+            Self::Given => "given",
+            Self::Deferred => "deferred",
+            Self::Substituted => "substituted",
+        })
+    }
 }
 
 /// Size and digest of a file.
