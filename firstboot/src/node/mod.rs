@@ -2,5 +2,13 @@
 //! `status` puts the parts together. Decisions are functions over values with scenario tables; ports are thin, with a
 //! fake each.
 
+pub mod boot;
+pub mod burn;
+pub mod card;
+pub mod file;
+pub mod first_boot;
+pub mod identity;
 pub mod part;
 pub mod place;
+pub mod say;
+pub mod settings;

@@ -1,16 +1,30 @@
 //! Where hcnode keeps things, in one place.
 
-/// What `hcinit` knows of this boot: lines of `key=value`.
+/// What `hcinit` knows of this boot: lines of `key=value`, see [`super::boot`].
 pub const BOOT: &str = "/run/hcimage/boot";
-/// One file per service: how it stands.
+/// One file per service: how it stands, see [`super::part`].
 pub const PARTS: &str = "/run/hcimage/parts";
 /// hcnode's own state: readable by root alone.
 pub const STATE: &str = "/var/lib/hcimage";
-/// The settings that were taken from the seed.
+/// The settings that were taken from the seed, see [`super::settings`].
 pub const SETTINGS: &str = "/var/lib/hcimage/settings.json";
+/// The name under which the cluster knows this node: one line, from the moment that it was accepted there.
+pub const JOINED_AS: &str = "/var/lib/hcimage/joined-as";
 /// How far the node came on its way into the cluster.
 pub const JOIN: &str = "/var/lib/hcimage/join.json";
 /// The overlays' probes.
 pub const PROBES: &str = "/usr/lib/hcimage/probes.json";
 /// What the node fetches itself, by hash.
 pub const DEFERRED: &str = "/usr/lib/hcimage/deferred.json";
+/// The password with which the cluster first saw this node.
+pub const NODE_PASSWORD: &str = "/etc/rancher/node/password";
+/// The node's SSH host key, made by `hcimage-hostkey.service` or brought by the seed.
+pub const HOST_KEY: &str = "/etc/ssh/host/ssh_host_ed25519_key";
+/// The machine id of the running system.
+pub const MACHINE_ID: &str = "/etc/machine-id";
+/// Where state keeps the machine id; what is written here counts from the next boot on.
+pub const KEPT_MACHINE_ID: &str = "/state/hcimage/machine-id";
+/// Where the boot partition is mounted while somebody reads or writes it.
+pub const CARD: &str = "/run/hcimage/card";
+/// Held by whoever has the boot partition mounted.
+pub const CARD_LOCK: &str = "/run/hcimage/card.lock";

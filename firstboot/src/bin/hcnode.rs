@@ -1,0 +1,34 @@
+//! What runs on a node beside its services, and what its operator asks it.
+
+use clap::{Parser, Subcommand};
+use firstboot::node;
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+#[command(name = "hcnode", version, about = "The node's own services, and what its operator asks them")]
+struct Arguments {
+    #[command(subcommand)]
+    act: Act,
+}
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// Read the seed and carry the settings out (a service does this at every boot)
+    FirstBoot,
+    /// Print what makes this node the one that its cluster knows: the file is a secret
+    Escrow,
+    /// Make this node forget its name, its place in the cluster and its password there
+    ResetIdentity {
+        /// Do it
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().act {
+        Act::FirstBoot => node::first_boot::run(),
+        Act::Escrow => node::identity::escrow(),
+        Act::ResetIdentity { yes } => node::identity::reset(yes),
+    }
+}
