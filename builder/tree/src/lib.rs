@@ -15,7 +15,7 @@ pub mod overlay;
 pub mod package;
 pub mod path;
 pub mod recipe;
-pub mod suggest;
+pub use contract::suggest;
 pub mod tree;
 
 pub use assemble::{AssembleError, Assembled, Assembly, Step, assemble, needed};

@@ -4,8 +4,22 @@
 //! are read). [`Seed::parse`] refuses what it does not know, with the line; the node and `hcimage seed check` use the
 //! same function, so a file that passes on the laptop passes on the node.
 
+mod burn;
+mod cluster;
+mod endpoint;
+mod kubernetes;
+pub mod preseed;
+mod problem;
+mod read;
+mod render;
+mod sheet;
+mod ssh;
 mod token;
+mod value;
 
+pub use endpoint::Endpoint;
+pub use problem::{Problem, SeedError};
+pub use ssh::{KeyError, public_key};
 pub use token::{Credentials, Token, TokenError};
 
 use serde::{Deserialize, Serialize};
@@ -48,6 +62,66 @@ pub struct Seed {
     /// Who the node was before its card was written again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
+}
+
+impl Seed {
+    /// Reads a seed: TOML in UTF-8, with or without a byte order mark, with line ends of any system.
+    ///
+    /// A burned seed is read too; see [`Seed::is_burned`].
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with its line. Nothing of a seed with a problem may be used.
+    pub fn parse(bytes: &[u8]) -> Result<Self, SeedError> {
+        read::seed(bytes)
+    }
+
+    /// The seed as a file that a person can edit, with its secrets. [`Seed::parse`] reads it back.
+    #[must_use]
+    pub fn render(&self) -> String {
+        render::seed(self)
+    }
+
+    /// The same file with every secret overwritten, of the same length in bytes, to be written in its place. Works for
+    /// the imager's preseed too.
+    ///
+    /// # Errors
+    /// When the file is not TOML: then it holds nothing that was used.
+    pub fn burned(bytes: &[u8]) -> Result<Vec<u8>, SeedError> {
+        burn::burned(FILE, bytes)
+    }
+
+    /// Whether a secret of this seed was burned: it was used, and must not be imported as it is.
+    #[must_use]
+    pub fn is_burned(&self) -> bool {
+        let identity = self.identity.iter();
+        let identity =
+            identity.flat_map(|identity| identity.node_password.iter().chain(&identity.ssh_host_key));
+        let cluster = self.cluster.iter().map(|cluster| &cluster.token);
+        let wifi = self.wifi.iter().filter_map(|wifi| wifi.password.as_ref());
+        identity.chain(cluster).chain(wifi).any(Secret::is_burned)
+    }
+
+    /// The node's name: what the seed says, or the name of its former self.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.hostname.as_deref().or(self.identity.as_ref().map(|identity| identity.name.as_str()))
+    }
+}
+
+impl Identity {
+    /// Reads an escrow file, as `hcnode escrow` prints it: TOML with the table `[identity]`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with its line.
+    pub fn parse(bytes: &[u8]) -> Result<Self, SeedError> {
+        read::escrow(bytes)
+    }
+
+    /// The escrow file, with its secrets. [`Identity::parse`] reads it back.
+    #[must_use]
+    pub fn render(&self) -> String {
+        render::escrow(self)
+    }
 }
 
 /// Who may log in.
@@ -189,6 +263,12 @@ impl Secret {
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+
+    /// Whether this is what burning left.
+    #[must_use]
+    pub fn is_burned(&self) -> bool {
+        burn::is_burned(&self.0)
     }
 }
 

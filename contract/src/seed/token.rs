@@ -36,7 +36,7 @@ pub enum TokenError {
         "token has a space, a line end or a character that no token has. Copy the whole line, and nothing else"
     )]
     Character,
-    /// The hash has another length.
+    /// The hash is shorter.
     #[error(
         "token is cut off (CA hash has {found} of 64 characters). Copy the whole line from \"hcimage token\""
     )]
@@ -44,10 +44,8 @@ pub enum TokenError {
         /// Characters before the `::`, or up to the end.
         found: usize,
     },
-    /// The hash is not hexadecimal.
-    #[error(
-        "token is damaged (its CA hash has a character that is not one of 0-9 and a-f). Copy the whole line again"
-    )]
+    /// The hash is longer, or not hexadecimal.
+    #[error("token is damaged (its CA hash is not 64 characters of 0-9 and a-f). Copy the whole line again")]
     Hash,
     /// The hash is there, what follows is not.
     #[error("token is cut off after its CA hash. Copy the whole line from \"hcimage token\"")]
@@ -71,17 +69,18 @@ impl Token {
             return Ok(Self { ca: None, credentials: Credentials::of(text) });
         };
         let (hash, credentials) = rest.split_once("::").unwrap_or((rest, ""));
-        if hash.len() != 64 {
-            return Err(TokenError::HashLength { found: hash.len().min(64) });
+        if hash.len() < 64 {
+            return Err(TokenError::HashLength { found: hash.len() });
         }
         let lower = hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         let ca = hash.parse().ok().filter(|_| lower).ok_or(TokenError::Hash)?;
-        // `user:password`; whoever the user is, an agent is `node`.
-        let secret = credentials.split_once(':').map_or(credentials, |(_, password)| password);
-        if secret.is_empty() {
-            return Err(TokenError::Credentials);
-        }
-        Ok(Self { ca: Some(ca), credentials: Credentials::of(secret) })
+        // `user:password` (whoever the user is, an agent is `node`), or a bootstrap token. k3s takes nothing else.
+        let credentials = match (credentials.split_once(':'), Credentials::of(credentials)) {
+            (Some((_, password)), _) if !password.is_empty() => Credentials::Password(Secret::new(password)),
+            (None, bootstrap @ Credentials::Bootstrap(_)) => bootstrap,
+            _ => return Err(TokenError::Credentials),
+        };
+        Ok(Self { ca: Some(ca), credentials })
     }
 }
 
