@@ -36,4 +36,11 @@ pub enum Check {
     },
     /// A path exists.
     File(String),
+    /// A setting of the running kernel has a value. Spaces and tabs between the parts of a value count as one space.
+    Sysctl {
+        /// Its name with dots, such as `kernel.kptr_restrict`.
+        key: String,
+        /// What it must be.
+        value: String,
+    },
 }

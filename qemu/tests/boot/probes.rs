@@ -40,6 +40,11 @@ fn command(check: &Check) -> String {
     match check {
         Check::Unit(unit) => format!("systemctl is-active --quiet {}", quoted(unit)),
         Check::File(path) => format!("test -e {}", quoted(path)),
+        // Word splitting makes one space of tabs.
+        Check::Sysctl { key, value } => {
+            let file = format!("/proc/sys/{}", key.replace('.', "/"));
+            format!("[ \"$(echo $(cat {}))\" = {} ]", quoted(&file), quoted(value))
+        }
         Check::Tcp(address) => {
             let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
             format!("(exec 3<>/dev/tcp/{host}/{port}) 2>/dev/null")
@@ -102,6 +107,14 @@ mod tests {
         assert!(passes(&Check::Tcp(server(""))));
         let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         assert!(!passes(&Check::Tcp(closed)));
+    }
+
+    #[test]
+    fn settings_of_the_kernel_are_read() {
+        let sysctl = |value: &str| Check::Sysctl { key: "kernel.ostype".into(), value: value.into() };
+        assert!(passes(&sysctl("Linux")));
+        assert!(!passes(&sysctl("Hurd")));
+        assert!(!passes(&Check::Sysctl { key: "kernel.not_there".into(), value: "1".into() }));
     }
 
     #[test]

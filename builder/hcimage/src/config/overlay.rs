@@ -73,6 +73,7 @@ struct RawProbe {
     http: Option<String>,
     expect: Option<String>,
     file: Option<String>,
+    sysctl: Option<String>,
 }
 
 impl Overlay {
@@ -124,7 +125,7 @@ impl Overlay {
 
 impl RawProbe {
     fn finish(&self, overlay: &str) -> Result<Probe, String> {
-        let Self { name, deadline, unit, tcp, http, expect, file } = self;
+        let Self { name, deadline, unit, tcp, http, expect, file, sysctl } = self;
         if expect.is_some() && http.is_none() {
             return Err(format!("probe `{name}` has `expect`, which only an `http` probe may have"));
         }
@@ -133,10 +134,12 @@ impl RawProbe {
             tcp.clone().map(Check::Tcp),
             http.clone().map(|url| Check::Http { url, expect: expect.clone() }),
             file.clone().map(Check::File),
+            sysctl.as_deref().map(|text| self.sysctl(text)).transpose()?,
         ];
         let checks: Vec<_> = checks.into_iter().flatten().collect();
-        let [check] = <[Check; 1]>::try_from(checks)
-            .map_err(|_| format!("probe `{name}` needs exactly one of `unit`, `tcp`, `http`, `file`"))?;
+        let [check] = <[Check; 1]>::try_from(checks).map_err(|_| {
+            format!("probe `{name}` needs exactly one of `unit`, `tcp`, `http`, `file`, `sysctl`")
+        })?;
         let seconds =
             deadline.strip_suffix('s').and_then(|number| number.parse().ok()).filter(|seconds| *seconds > 0);
         let deadline = seconds.ok_or_else(|| {
@@ -144,6 +147,27 @@ impl RawProbe {
         })?;
         Ok(Probe { overlay: overlay.to_owned(), name: name.clone(), deadline, check })
     }
+
+    /// `kernel.kptr_restrict = 2`, with or without spaces.
+    fn sysctl(&self, text: &str) -> Result<Check, String> {
+        let parts = text.split_once('=').map(|(key, value)| (key.trim(), value));
+        let (key, value) = parts.filter(|(key, value)| is_sysctl(key) && !value.trim().is_empty()).ok_or_else(|| {
+            format!("probe `{}`: `{text}` is not a setting: write its name and value, such as `kernel.kptr_restrict = 2`", self.name)
+        })?;
+        Ok(Check::Sysctl {
+            key: key.to_owned(),
+            value: value.split_whitespace().collect::<Vec<_>>().join(" "),
+        })
+    }
+}
+
+/// Names with dots between them; a `/` would lead out of /proc/sys.
+fn is_sysctl(key: &str) -> bool {
+    let name = |part: &str| {
+        !part.is_empty()
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    };
+    key.contains('.') && key.split('.').all(name)
 }
 
 fn read_text(file: &Path) -> Result<String, Problem> {
@@ -196,4 +220,34 @@ fn list(folder: &Path) -> Result<BTreeMap<String, PathBuf>, Problem> {
         named.insert(name.to_owned(), path);
     }
     Ok(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn probe(check: &str) -> Result<Probe, String> {
+        let raw: RawProbe = ::toml::from_str(&format!("name = 'p'\ndeadline = '5s'\n{check}")).unwrap();
+        raw.finish("o")
+    }
+
+    #[test]
+    fn a_sysctl_is_a_name_and_a_value() {
+        for text in ["net.ipv4.tcp_rmem=1\t2  3", " net.ipv4.tcp_rmem = 1 2 3 "] {
+            let check = probe(&format!("sysctl = '{text}'")).unwrap().check;
+            assert_eq!(check, Check::Sysctl { key: "net.ipv4.tcp_rmem".into(), value: "1 2 3".into() });
+        }
+        for text in [
+            "kernel.panic",
+            "kernel.panic=",
+            "=1",
+            "kernel..panic=1",
+            "../etc/x=1",
+            "kernel/panic=1",
+            "panic=1",
+        ] {
+            let says = probe(&format!("sysctl = '{text}'")).unwrap_err();
+            assert!(says.contains(&format!("`{text}` is not a setting")), "{says}");
+        }
+    }
 }
