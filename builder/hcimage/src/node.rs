@@ -9,8 +9,12 @@ use std::{
     process::Command,
 };
 
+/// The first program of the initrd.
+pub(crate) const INIT: &str = "hcinit";
+/// What its services run.
+pub(crate) const NODE: &str = "hcnode";
 /// What every image runs, in the order of their names.
-const NAMES: [&str; 1] = ["hcinit"];
+const NAMES: [&str; 2] = [INIT, NODE];
 
 /// A binary with what the manifest says of it.
 #[derive(Clone, Debug)]

@@ -28,8 +28,8 @@ pub(crate) fn run(args: BuildArgs, workshop: &Workshop, printer: &Printer) -> Re
     let arch = arch.map_or_else(host_arch, Ok)?;
     // A key that cannot be used is found before the work, not after it.
     let key = key.map(|file| SecretKey::load(&file)).transpose()?;
-    let additions = Additions { ssh_key: ssh_key.as_deref().map(read_ssh_key).transpose()? };
-    if key.is_some() && additions.ssh_key.is_some() {
+    let ssh_key = ssh_key.as_deref().map(read_ssh_key).transpose()?;
+    if key.is_some() && ssh_key.is_some() {
         return Err(Failure::with_hint(
             "--key and --ssh-key together: an image that a lab can log in to is no release",
             "build it without --ssh-key, or sign it knowingly with `hcimage sign --lab`",
@@ -55,8 +55,7 @@ pub(crate) fn run(args: BuildArgs, workshop: &Workshop, printer: &Printer) -> Re
         described: &described,
         lock: &lock,
         arch,
-        node: &node,
-        additions: &additions,
+        additions: &Additions { node, ssh_key },
         tool: tool()?,
     };
     let target = folder.join("disk.img");

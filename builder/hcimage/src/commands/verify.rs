@@ -11,6 +11,7 @@ use contract::{
 use disk::{pe, verity};
 use rayon::prelude::*;
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom},
     os::unix::fs::FileExt as _,
@@ -168,14 +169,13 @@ fn differences(ours: &Release, theirs: &Release) -> Vec<Check> {
         format!("{} {}", theirs.profile, theirs.arch),
     );
     differ("lab inputs", ours.lab.join(" "), theirs.lab.join(" "));
-    for (name, binary) in &ours.node {
-        let other = theirs.node.get(name);
-        if other.is_none_or(|other| other.sha256 != binary.sha256) {
-            let say =
-                |binary: &NodeBinary| format!("{} ({}, {})", binary.sha256, binary.compiler, binary.target);
-            differ(&format!("node binary {name}"), say(binary), other.map_or_else(|| "none".to_owned(), say));
+    let said = |binary: &NodeBinary| format!("{} ({}, {})", binary.sha256, binary.compiler, binary.target);
+    each(&ours.node, &theirs.node, |name, ours, theirs| {
+        let digest = |binary: Option<&NodeBinary>| binary.map(|binary| binary.sha256);
+        if digest(ours) != digest(theirs) {
+            differ(&format!("node binary {name}"), or_none(ours.map(said)), or_none(theirs.map(said)));
         }
-    }
+    });
     // The version ends in a digest of everything that was put in, profile, overlays and recipes among it.
     if faults.is_empty() && ours.version != theirs.version {
         faults.push(format!(
@@ -198,6 +198,21 @@ fn differences(ours: &Release, theirs: &Release) -> Vec<Check> {
     }
     let fault = Some(format!("{words} (parts that differ: {})", parts.join(", ")));
     vec![Check { name: OTHER_BUILD.to_owned(), fault }]
+}
+
+/// Looks at everything that one of two maps names.
+fn each<T>(
+    ours: &BTreeMap<String, T>,
+    theirs: &BTreeMap<String, T>,
+    mut look: impl FnMut(&str, Option<&T>, Option<&T>),
+) {
+    for name in ours.keys().chain(theirs.keys().filter(|name| !ours.contains_key(*name))) {
+        look(name, ours.get(name), theirs.get(name));
+    }
+}
+
+fn or_none(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "none".to_owned())
 }
 
 fn conclude(checks: &[Check], json: bool, printer: &Printer) -> Result<(), Failure> {

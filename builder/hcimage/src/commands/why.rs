@@ -5,7 +5,6 @@ use crate::{
     args::WhyArgs,
     config::{Described, Lock, size},
     error::Failure,
-    node::Binaries,
     pipeline::{
         build::{Order, Rootfs},
         packages,
@@ -40,7 +39,6 @@ pub(crate) fn run(args: &WhyArgs, workshop: &Workshop, printer: &Printer) -> Res
         described: &described,
         lock: &lock,
         arch,
-        node: &Binaries::new(),
         additions: &Additions::default(),
         tool: Tool { version: String::new(), sha256: Digest([0; 32]) },
     };

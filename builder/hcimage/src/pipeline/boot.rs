@@ -5,7 +5,11 @@ use super::{
     build::Rootfs,
     unpack::{Kind, Unpacked},
 };
-use crate::{board::Board, error::Failure, node::Binaries};
+use crate::{
+    board::Board,
+    error::Failure,
+    node::{Binaries, INIT},
+};
 use contract::{Arch, Digest, Epoch, Guid};
 use disk::{
     cpio::{Archive, Entry, Level, initrd},
@@ -83,7 +87,7 @@ pub(crate) fn initrd_image(
     }
     archive.add("dev/console", Entry::Character { mode: 0o600, major: 5, minor: 1 })?;
     let init =
-        node.get("hcinit").ok_or_else(|| Failure::refused("there is no hcinit among the node's binaries"))?;
+        node.get(INIT).ok_or_else(|| Failure::refused("there is no hcinit among the node's binaries"))?;
     archive.file("init", 0o755, &init.bytes[..])?;
     archive.file("etc/hcinit/modules", 0o644, (board.modules_loaded(arch).join("\n") + "\n").into_bytes())?;
 

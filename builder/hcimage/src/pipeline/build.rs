@@ -13,7 +13,6 @@ use crate::{
     board::Board,
     config::{Described, Lock, size},
     error::Failure,
-    node::Binaries,
     printer::Printer,
     settings::Workshop,
 };
@@ -36,7 +35,6 @@ pub(crate) struct Order<'a> {
     pub(crate) described: &'a Described,
     pub(crate) lock: &'a Lock,
     pub(crate) arch: Arch,
-    pub(crate) node: &'a Binaries,
     pub(crate) additions: &'a Additions,
     pub(crate) tool: Tool,
 }
@@ -72,14 +70,14 @@ impl Order<'_> {
 
     /// Packages, tree, overlays, effects.
     pub(crate) fn rootfs(&self, printer: &Printer) -> Result<Rootfs, Failure> {
-        let Self { workshop, described, lock, arch, node, additions, .. } = self;
+        let Self { workshop, described, lock, arch, additions, .. } = self;
         let rules = trees::drop_rules(described)?;
         let unpacking = Unpacking { cache: &workshop.cache, settings: self.settings()?, rules: &rules };
         let locked = packages::of(lock, *arch)?;
         let (unpacked, bodies) =
             printer.stage("unpack", |stage| packages::unpack(&unpacking, locked, stage))?;
         printer.stage("tree", |stage| {
-            let version = trees::version(described, lock, *arch, additions, node)?;
+            let version = trees::version(described, lock, *arch, additions)?;
             let assembly = trees::assembly(described, lock, *arch, &unpacked, additions, &version)?;
             let mut assembled = assemble(&assembly, &bodies, &mut |_| {})?;
             let mut tree = std::mem::take(&mut assembled.tree);
@@ -110,12 +108,13 @@ impl Order<'_> {
 
     /// Everything; the image is whole, but not at `target` before it is published.
     pub(crate) fn image(&self, target: &Path, printer: &Printer) -> Result<(DiskImage, Built), Failure> {
-        let Self { workshop, described, lock, arch, node, additions, tool } = self;
+        let Self { workshop, described, lock, arch, additions, tool } = self;
         let mut rootfs = self.rootfs(printer)?;
         let board = Board::named(&described.profile.board)?;
         let inputs = boot::Inputs::find(*arch, &rootfs.modules.release, &rootfs.unpacked, &rootfs.bodies)?;
         let initrd = printer.stage("initrd", |stage| {
-            let initrd = boot::initrd_image(&board, *arch, &rootfs, node, &workshop.cache, lock.epoch)?;
+            let initrd =
+                boot::initrd_image(&board, *arch, &rootfs, &additions.node, &workshop.cache, lock.epoch)?;
             stage.note(size::show(initrd.len() as u64));
             Ok(initrd)
         })?;
@@ -152,7 +151,12 @@ impl Order<'_> {
             content_id,
             lock: lock.digest(),
             tool: tool.clone(),
-            node: node.iter().map(|(name, binary)| (name.clone(), binary.described.clone())).collect(),
+            node: additions
+                .node
+                .iter()
+                .map(|(name, binary)| (name.clone(), binary.described.clone()))
+                .collect(),
+            artifacts: BTreeMap::new(),
             disk: extent,
             parts,
             verity: Verity {

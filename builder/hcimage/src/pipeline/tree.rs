@@ -4,7 +4,7 @@ use super::unpack::{Entry, Kind, Unpacked};
 use crate::{
     config::{Described, Lock, overlay},
     error::Failure,
-    node::Binaries,
+    node::{Binaries, NODE},
 };
 use archive::{deb822, relation, version::Version};
 use contract::{Arch, Digest};
@@ -26,6 +26,8 @@ pub(crate) fn drop_rules(described: &Described) -> Result<DropRules, Failure> {
 /// What a build adds to what profile and lock say.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Additions {
+    /// The node's own programs; none where a root is only looked at.
+    pub(crate) node: Binaries,
     /// A public SSH key for root.
     pub(crate) ssh_key: Option<String>,
 }
@@ -70,7 +72,6 @@ pub(crate) fn version(
     lock: &Lock,
     arch: Arch,
     additions: &Additions,
-    node: &Binaries,
 ) -> Result<String, Failure> {
     let mut inputs = vec![lock.render().into_bytes(), format!("{arch} {:?}", described.profile).into_bytes()];
     for overlay in &described.overlays {
@@ -83,8 +84,8 @@ pub(crate) fn version(
             });
         }
     }
-    inputs.push(format!("{additions:?}").into_bytes());
-    inputs.extend(node.values().map(|binary| binary.described.sha256.0.to_vec()));
+    inputs.push(format!("{:?}", additions.ssh_key).into_bytes());
+    inputs.extend(additions.node.values().map(|binary| binary.described.sha256.0.to_vec()));
     // Recipes of packages that are not in the image are none of its inputs.
     let locked = super::packages::of(lock, arch)?;
     let recipes = embedded().map_err(|error| Failure::refused(error.to_string()))?;
@@ -251,12 +252,13 @@ fn overlay_value(overlay: &overlay::Overlay) -> Result<Overlay, Failure> {
     Ok(value)
 }
 
-/// What the build itself lays over the root: what the node reads of its overlays, and a lab's key.
+/// What the build itself lays over the root: the services' program, what it reads of the overlays, and a lab's
+/// key.
 fn build_overlay(described: &Described, additions: &Additions) -> Result<Overlay, Failure> {
-    let file = |path: &str, text: String, mode: u16| -> Result<OverlayFile, Failure> {
+    let file = |path: &str, bytes: Vec<u8>, mode: u16| -> Result<OverlayFile, Failure> {
         Ok(OverlayFile {
             path: ImagePath::parse(path)?,
-            content: Content::bytes(text),
+            content: Content::bytes(bytes),
             mode: Mode(mode),
             owner: "root".to_owned(),
             group: "root".to_owned(),
@@ -269,12 +271,15 @@ fn build_overlay(described: &Described, additions: &Additions) -> Result<Overlay
     let probes =
         serde_json::to_string_pretty(&probes).map_err(|error| Failure::refused(error.to_string()))?;
     let mut files = vec![
-        file("usr/lib/hcimage/persist", lines(persist), 0o644)?,
-        file("usr/lib/hcimage/ports", lines(ports(described)), 0o644)?,
-        file("usr/lib/hcimage/probes.json", probes + "\n", 0o644)?,
+        file("usr/lib/hcimage/persist", lines(persist).into(), 0o644)?,
+        file("usr/lib/hcimage/ports", lines(ports(described)).into(), 0o644)?,
+        file("usr/lib/hcimage/probes.json", (probes + "\n").into(), 0o644)?,
     ];
+    if let Some(binary) = additions.node.get(NODE) {
+        files.push(file("usr/lib/hcimage/hcnode", binary.bytes.clone(), 0o755)?);
+    }
     if let Some(key) = &additions.ssh_key {
-        files.push(file("etc/ssh/authorized_keys.d/root", key.clone(), 0o644)?);
+        files.push(file("etc/ssh/authorized_keys.d/root", key.clone().into(), 0o644)?);
     }
     Ok(Overlay { name: "build".to_owned(), files, ..Overlay::default() })
 }

@@ -79,7 +79,9 @@ impl Lab {
         lab.write("project/overlays/base/files/usr/bin/tiny", "#!/bin/sh\n");
         lab.write("project/overlays/base/files/etc/tiny.conf", "tiny = true\n");
         lab.write("archive.asc", PUBLIC_KEY);
-        lab.write("node/hcinit", "not a program, but the same bytes everywhere\n");
+        for program in ["hcinit", "hcnode"] {
+            lab.write(&format!("node/{program}"), "not a program, but the same bytes everywhere\n");
+        }
         lab
     }
 
