@@ -279,7 +279,8 @@ fn identity(findings: &mut Findings<'_>, section: Section<'_>) -> Option<Identit
         name: name?.text.to_owned(),
         machine_id: machine_id?.text.to_owned(),
         node_password: node_password.map(|field| Secret::new(field.text)),
-        ssh_host_key: ssh_host_key.map(|field| Secret::new(field.text)),
+        // An editor of Windows may have changed the line ends.
+        ssh_host_key: ssh_host_key.map(|field| Secret::new(field.text.replace("\r\n", "\n"))),
     })
 }
 

@@ -1,7 +1,7 @@
 //! A TOML file as tables whose values know their place. Reading goes on after a problem: all are found in one go.
 
 use super::{
-    LIMIT, SeedError,
+    LIMIT, SeedError, burn,
     problem::{Findings, shown},
 };
 use crate::suggest::did_you_mean;
@@ -119,7 +119,8 @@ impl<'t> Section<'t> {
     /// A text in one line.
     pub(super) fn text(&self, findings: &mut Findings<'_>, key: &str) -> Option<Field<'t>> {
         let field = self.string(findings, key)?;
-        plain(findings, key, field).then_some(field)
+        // A secret that had several lines in the file has them when it is burned.
+        (burn::is_burned(field.text) || plain(findings, key, field)).then_some(field)
     }
 
     /// A text that may have several lines, such as a private key.
