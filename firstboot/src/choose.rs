@@ -1,7 +1,7 @@
 //! Which disk this machine was started from, and which slot of it belongs to the running kernel.
 
 use crate::gpt::{Entry, OnDisk, Table};
-use contract::{Digest, Guid};
+use contract::{Digest, Guid, slots::ESP_TYPE};
 
 /// A disk that has a readable partition table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +92,13 @@ pub fn slot<'d>(disk: &'d Disk, root: &Digest) -> Result<OwnSlot<'d>, ChooseErro
     Err(ChooseError::NoSlot { disk: disk.name.clone(), root: *root, slots })
 }
 
+/// The boot partition: the one that the boot loader named, else the first of its type.
+#[must_use]
+pub fn esp(table: &Table, named: Option<Guid>) -> Option<(u32, &Entry)> {
+    let typed = || table.entries.iter().find(|(_, entry)| entry.kind == ESP_TYPE);
+    named.and_then(|id| by_id(table, id)).or_else(|| typed().map(|(number, entry)| (*number, entry)))
+}
+
 fn by_id(table: &Table, id: Guid) -> Option<(u32, &Entry)> {
     table.entries.iter().find(|(_, entry)| entry.id == id).map(|(number, entry)| (*number, entry))
 }
@@ -134,6 +141,21 @@ mod tests {
         let copies = [disks[1].clone(), disk("sdb", &[("esp", esp)])];
         let message = boot_disk(&copies, Some(esp), &root).unwrap_err().to_string();
         assert!(message.contains("disks vda, sdb all carry the boot partition 01010101-"), "{message}");
+    }
+
+    #[test]
+    fn the_boot_partition_is_the_one_that_was_used() {
+        let (first, second) = (Guid([1; 16]), Guid([2; 16]));
+        let mut table = disk("vda", &[("state", Guid([3; 16])), ("esp", first), ("esp", second)]).found.table;
+        assert_eq!(esp(&table, None), None);
+        for entry in table.entries.values_mut().skip(1) {
+            entry.kind = ESP_TYPE;
+        }
+        let number = |named| esp(&table, named).map(|(number, _)| number);
+        assert_eq!(
+            [number(None), number(Some(second)), number(Some(Guid([9; 16])))],
+            [Some(2), Some(3), Some(2)]
+        );
     }
 
     #[test]

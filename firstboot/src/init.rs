@@ -8,10 +8,14 @@ use crate::{
     log::Log,
     mapper::Device,
     medium::{OwnDisk, Shelf},
+    node::{boot::Boot, place},
     state, sysfs,
     verity::{SUPERBLOCK, Superblock},
 };
-use contract::{Digest, Guid};
+use contract::{
+    Digest, Guid,
+    slots::{Part, Slot},
+};
 use rustix::{
     fs::statfs,
     mount::{MountFlags, mount, mount_move},
@@ -55,8 +59,9 @@ pub fn run(log: &Log) -> Result<Infallible, InitError> {
     mount_root(&disk, &root, log)?;
     switch_root(log)?;
     disk.grow()?;
-    state::mount_state(&mut disk, log)?;
+    let state = state::mount_state(&mut disk, log)?;
     state::settle_and_bind(&root, log)?;
+    tell_services(&disk, esp, &root, &state, log)?;
 
     log.step(format_args!("ready, starting {SYSTEMD}"));
     log.restore_rate_limit().map_err(InitError::io("write", "/proc/sys/kernel/printk_devkmsg"))?;
@@ -188,6 +193,37 @@ fn switch_root(log: &Log) -> Result<(), InitError> {
     chdir("/").map_err(InitError::io("enter", "/"))?;
     log.step(format_args!("root: switched, {} KiB of initrd given back", freed >> 10));
     Ok(())
+}
+
+/// Leaves what is known of this boot to the services.
+fn tell_services(
+    disk: &OwnDisk<'_>,
+    esp: Option<Guid>,
+    root: &Digest,
+    state: &state::Mounted,
+    log: &Log,
+) -> Result<(), InitError> {
+    let view = disk.view();
+    let slot = choose::slot(&view, root)?;
+    let slot = Slot::ALL.into_iter().find(|known| Part::Root(*known).label() == slot.name);
+    let Some(slot) = slot else {
+        log.warn("the running slot is neither `root-a` nor `root-b`: services are told nothing of this boot");
+        return Ok(());
+    };
+    let esp = choose::esp(disk.table(), esp);
+    let esp_device = esp.map(|(number, _)| disk.partition(number)).transpose()?;
+    let boot = Boot {
+        slot,
+        root: *root,
+        disk: disk.name().to_owned(),
+        esp: esp.map(|(_, entry)| entry.id),
+        esp_device: esp_device.map(|partition| partition.device().display().to_string()),
+        state: state.device.display().to_string(),
+        state_made: state.made,
+    };
+    let folder = Path::new("/run/hcimage");
+    fs::create_dir_all(folder).map_err(InitError::io("create", folder))?;
+    fs::write(place::BOOT, boot.to_string()).map_err(InitError::io("write", place::BOOT))
 }
 
 /// Removes every file of the initrd; returns their size in bytes. Refuses to on anything but a memory file system.

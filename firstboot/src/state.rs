@@ -57,9 +57,18 @@ const MKFS: [&str; 16] = [
     "nodiscard,lazy_itable_init=1,lazy_journal_init=1",
 ];
 
+/// State as it was mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mounted {
+    /// Its partition's device.
+    pub device: PathBuf,
+    /// Whether its file system was made just now.
+    pub made: bool,
+}
+
 /// Makes the state file system if it was never made, checks it if it asks for it, mounts it and lets it fill its
 /// partition.
-pub fn mount_state(disk: &mut OwnDisk<'_>, log: &Log) -> Result<(), InitError> {
+pub fn mount_state(disk: &mut OwnDisk<'_>, log: &Log) -> Result<Mounted, InitError> {
     let missing = || InitError::Layout {
         disk: disk.name().to_owned(),
         source: layout::LayoutError::Missing(layout::STATE),
@@ -68,6 +77,7 @@ pub fn mount_state(disk: &mut OwnDisk<'_>, log: &Log) -> Result<(), InitError> {
     let untouched = entry.name == layout::STATE_NEW;
     let partition = disk.partition(number)?;
     let content = probe(&partition)?;
+    let made = untouched || content == Content::Empty;
     match content {
         _ if untouched => make(disk, &partition, log)?,
         Content::Empty => {
@@ -90,7 +100,7 @@ pub fn mount_state(disk: &mut OwnDisk<'_>, log: &Log) -> Result<(), InitError> {
     if let Content::Ext4 { block, blocks, .. } = probe(&partition)? {
         fill(&partition, block, blocks, log);
     }
-    Ok(())
+    Ok(Mounted { device, made })
 }
 
 fn probe(partition: &Partition) -> Result<Content, InitError> {

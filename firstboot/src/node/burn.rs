@@ -1,16 +1,15 @@
-//! Secrets of a seed as places in its text: what is overwritten on the card after use, how the node knows a burned seed
-//! again, and how a burned seed that its owner has edited gets its secrets back.
+//! Secrets on the card after their use: which are overwritten when, how the node knows a burned seed again, and how one
+//! that its owner has edited since gets its secrets back. What a secret is, and what becomes of it, is told by
+//! [`Seed::burned`].
 
-use contract::seed::{Secret, Seed};
+use contract::{Seed, seed::Secret};
 use std::ops::Range;
-use toml::de::{DeTable, DeValue};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
-/// What a burned secret consists of.
-const ASH: u8 = b'#';
-/// The keys whose values are secrets.
-const KEYS: [&str; 4] = ["password", "token", "node-password", "ssh-host-key"];
-
-/// What a secret is needed for: it may go when that is done.
+/// What secrets are needed for: they may go when that is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// The settings are stored.
@@ -19,164 +18,74 @@ pub enum Need {
     Join,
 }
 
-/// A secret's place in a seed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Found {
-    /// Keys and indexes that lead to it.
-    path: Vec<String>,
-    /// The network's name, where it stands beside one.
-    ssid: Option<String>,
-    /// Its literal, quotes and all.
-    literal: Range<usize>,
-    /// What is between the quotes.
-    content: Range<usize>,
-}
-
-impl Found {
-    fn need(&self) -> Need {
-        if self.path == ["cluster", "token"] { Need::Join } else { Need::Settings }
-    }
-}
-
-/// `text` with the secrets overwritten that are no longer needed: of the same length, line by line. A text that is no
-/// TOML stays as it is.
+/// `text` with the secrets overwritten that are no longer needed: of the same length. A text that is no TOML stays as it
+/// is.
 #[must_use]
-pub fn burned(text: &str, done: &[Need]) -> String {
-    let mut bytes = text.as_bytes().to_vec();
-    for found in secrets(text) {
-        if done.contains(&found.need()) {
-            let content = &mut bytes[found.content];
-            content.iter_mut().filter(|byte| !matches!(byte, b'\r' | b'\n')).for_each(|byte| *byte = ASH);
-        }
+pub fn burned(text: &str, done: &[Need]) -> Vec<u8> {
+    let original = text.as_bytes();
+    if done.is_empty() {
+        return original.to_vec();
     }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+    let Ok(mut ashes) = Seed::burned(original) else { return original.to_vec() };
+    let token = if done.contains(&Need::Join) { None } else { token(text) };
+    if let Some(token) = token.filter(|token| token.end <= ashes.len()) {
+        ashes[token.clone()].copy_from_slice(&original[token]);
+    }
+    ashes
 }
 
 /// Whether `card` is the file that was read as `original`: as it was, burned, or burned in part when the power went.
 #[must_use]
 pub fn is_known(card: &[u8], original: &str) -> bool {
     let ashes = burned(original, &[Need::Settings, Need::Join]);
-    card.len() == original.len()
-        && card
-            .iter()
-            .zip(original.bytes().zip(ashes.bytes()))
-            .all(|(found, (was, ash))| *found == was || *found == ash)
+    let mut pairs = card.iter().zip(original.bytes().zip(ashes));
+    card.len() == original.len() && pairs.all(|(found, (was, ash))| *found == was || *found == ash)
 }
 
-/// Whether a seed still holds a secret that is not burned.
-#[must_use]
-pub fn holds_secrets(text: &str) -> bool {
-    secrets(text).iter().any(|found| !is_ash(&text[found.content.clone()]))
-}
-
-/// A burned seed that its owner has edited, with the secrets put back that the node has: `stored` is what it has. An
-/// identity that was burned is left out; the node has it in its place.
+/// A burned seed that its owner has edited, with the secrets put back that the node has in `stored`. An identity that was
+/// burned is left out: the node has it in its places.
 ///
 /// # Errors
-/// One line for each burned secret that the node does not have.
-pub fn mended(text: &str, stored: Option<&Seed>) -> Result<String, Vec<String>> {
-    let mut mended = text.to_owned();
-    let mut problems = Vec::new();
-    // From the end, so that the places before stay true.
-    for found in secrets(text).into_iter().rev() {
-        if !is_ash(&text[found.content.clone()]) {
-            continue;
-        }
-        if found.path.first().is_some_and(|key| key == "identity") {
-            let line = text[..found.literal.start].rfind('\n').map_or(0, |end| end + 1);
-            let blank: String =
-                text[line..found.literal.end].chars().filter(|c| matches!(c, '\r' | '\n')).collect();
-            mended.replace_range(line..found.literal.end, &blank);
-        } else if let Some(secret) = stored.and_then(|seed| lookup(seed, &found)) {
-            mended.replace_range(found.literal, &literal(secret.reveal()));
-        } else if found.path.first().is_none_or(|key| key != "user") {
-            let line = text[..found.literal.start].matches('\n').count() + 1;
-            let key = found.path.last().map_or("secret", String::as_str);
-            problems.push(format!(
-                "line {line}: this {key} was erased after its first use, and this node has no copy of it: write it again"
-            ));
+/// What was erased and the node does not have either.
+pub fn mended(mut seed: Seed, stored: Option<&Seed>) -> Result<Seed, String> {
+    let missing = |what: &str| {
+        format!("{what} was erased after its first use, and this node has no copy of it: write it again")
+    };
+    for wifi in &mut seed.wifi {
+        if wifi.password.as_ref().is_some_and(Secret::is_burned) {
+            let known = stored.and_then(|stored| stored.wifi.iter().find(|known| known.ssid == wifi.ssid));
+            let password = known.and_then(|known| known.password.clone());
+            wifi.password =
+                Some(password.ok_or_else(|| missing(&format!("the password of `{}`", wifi.ssid)))?);
         }
     }
-    problems.reverse();
-    if problems.is_empty() { Ok(mended) } else { Err(problems) }
-}
-
-fn lookup<'s>(seed: &'s Seed, found: &Found) -> Option<&'s Secret> {
-    if found.need() == Need::Join {
-        return seed.cluster.as_ref().map(|cluster| &cluster.token);
+    if let Some(cluster) = seed.cluster.as_mut().filter(|cluster| cluster.token.is_burned()) {
+        let known = stored.and_then(|stored| stored.cluster.as_ref());
+        cluster.token = known.ok_or_else(|| missing("the cluster's token"))?.token.clone();
     }
-    let wifi = seed.wifi.iter().find(|wifi| Some(&wifi.ssid) == found.ssid.as_ref())?;
-    wifi.password.as_ref()
-}
-
-/// A text as a TOML basic string.
-fn literal(text: &str) -> String {
-    let mut literal = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => literal.extend(['\\', character]),
-            _ if character.is_control() => literal += &format!("\\u{:04X}", u32::from(character)),
-            _ => literal.push(character),
-        }
+    let gone = |secret: &Option<Secret>| secret.as_ref().is_some_and(Secret::is_burned);
+    if let Some(identity) =
+        seed.identity.take_if(|identity| gone(&identity.node_password) || gone(&identity.ssh_host_key))
+    {
+        seed.hostname = seed.hostname.or(Some(identity.name));
     }
-    literal + "\""
+    Ok(seed)
 }
 
-fn is_ash(content: &str) -> bool {
-    !content.is_empty() && content.bytes().all(|byte| matches!(byte, ASH | b'\r' | b'\n'))
-}
-
-/// The secrets of a text in the order of their places; none in a text that is no TOML.
-fn secrets(text: &str) -> Vec<Found> {
+/// Where the cluster's token stands in a seed, quotes and all.
+fn token(text: &str) -> Option<Range<usize>> {
     let bare = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let offset = text.len() - bare.len();
-    let Ok(table) = DeTable::parse(bare) else { return Vec::new() };
-    let mut found = Vec::new();
-    walk(table.get_ref(), &mut Vec::new(), bare, &mut found);
-    for found in &mut found {
-        for range in [&mut found.literal, &mut found.content] {
-            *range = range.start + offset..range.end + offset;
-        }
-    }
-    found.sort_by_key(|found| found.literal.start);
-    found
+    let mark = text.len() - bare.len();
+    let table = DeTable::parse(bare).ok()?;
+    let cluster = find(table.get_ref(), "cluster")?;
+    let DeValue::Table(cluster) = cluster.get_ref() else { return None };
+    let span = find(cluster, "token")?.span();
+    Some(span.start + mark..span.end + mark)
 }
 
-fn walk(table: &DeTable<'_>, path: &mut Vec<String>, text: &str, found: &mut Vec<Found>) {
-    let ssid = table.iter().find(|(key, _)| key.get_ref() == "ssid");
-    let ssid = ssid.and_then(|(_, value)| value.get_ref().as_str()).map(str::to_owned);
-    for (key, value) in table {
-        path.push(key.get_ref().to_string());
-        match value.get_ref() {
-            DeValue::String(_) if KEYS.contains(&key.get_ref().as_ref()) => {
-                let literal = value.span();
-                let content = content(text, &literal);
-                found.push(Found { path: path.clone(), ssid: ssid.clone(), literal, content });
-            }
-            DeValue::Table(table) => walk(table, path, text, found),
-            DeValue::Array(array) => {
-                for (index, value) in array.iter().enumerate() {
-                    if let DeValue::Table(table) = value.get_ref() {
-                        path.push(index.to_string());
-                        walk(table, path, text, found);
-                        path.pop();
-                    }
-                }
-            }
-            _ => {}
-        }
-        path.pop();
-    }
-}
-
-/// What a string literal holds between its quotes.
-fn content(text: &str, literal: &Range<usize>) -> Range<usize> {
-    let raw = &text[literal.clone()];
-    let quotes = if raw.starts_with("\"\"\"") || raw.starts_with("'''") { 3 } else { 1 };
-    let start = literal.start + quotes;
-    start..(literal.end - quotes).max(start)
+fn find<'t, 'i>(table: &'t DeTable<'i>, name: &str) -> Option<&'t Spanned<DeValue<'i>>> {
+    table.iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value)
 }
 
 #[cfg(test)]
-#[path = "burn/tests.rs"]
 mod tests;

@@ -131,15 +131,15 @@ pub fn burn(boot: &Boot, settings: &Settings, done: &[Need]) -> Result<Option<St
             return Err(CardError::Changed { file: name.clone() });
         };
         let ashes = burn::burned(&text, done);
-        if ashes == text {
+        if ashes == text.as_bytes() {
             return Ok(None);
         }
-        card.overwrite(name, ashes.as_bytes())?;
+        card.overwrite(name, &ashes)?;
         Ok(Some((ashes, card.trim())))
     })?;
     let Some((ashes, untrimmed)) = written else { return Ok(None) };
     let found = with(boot, |card| card.read(name))?;
-    if found.as_deref() != Some(ashes.as_bytes()) {
+    if found.as_deref() != Some(&ashes[..]) {
         return Err(CardError::Unwritten { file: name.clone() });
     }
     Ok(untrimmed)

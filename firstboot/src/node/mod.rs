@@ -5,10 +5,12 @@
 pub mod boot;
 pub mod burn;
 pub mod card;
+pub mod disk;
 pub mod file;
 pub mod first_boot;
 pub mod identity;
 pub mod part;
 pub mod place;
+pub mod render;
 pub mod say;
 pub mod settings;
