@@ -99,6 +99,39 @@ pub(crate) struct BuildArgs {
     /// Compress with this zstd level instead of the profile's (1 to 19)
     #[arg(long, value_name = "N")]
     pub(crate) level: Option<i32>,
+    #[command(flatten)]
+    pub(crate) artifacts: ArtifactArgs,
+}
+
+/// What becomes of artifacts: files of overlays that are no Debian packages.
+#[derive(Debug, Args)]
+pub(crate) struct ArtifactArgs {
+    /// Take an artifact from this file instead of fetching it; it must be the pinned one
+    #[arg(long, value_name = "NAME=FILE")]
+    pub(crate) artifact: Vec<NamedFile>,
+    /// Leave an artifact out: the node fetches it when it starts
+    #[arg(long, value_name = "NAME")]
+    pub(crate) defer: Vec<String>,
+    /// For labs and tests: put any other file in an artifact's place
+    #[arg(long, value_name = "NAME=FILE")]
+    pub(crate) substitute: Vec<NamedFile>,
+}
+
+/// `NAME=FILE`.
+#[derive(Clone, Debug)]
+pub(crate) struct NamedFile {
+    pub(crate) name: String,
+    pub(crate) file: PathBuf,
+}
+
+impl std::str::FromStr for NamedFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('=').filter(|(name, file)| !name.is_empty() && !file.is_empty());
+        let (name, file) = parts.ok_or_else(|| format!("`{text}` is not NAME=FILE"))?;
+        Ok(Self { name: name.to_owned(), file: file.into() })
+    }
 }
 
 #[derive(Debug, Args)]

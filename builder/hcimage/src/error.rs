@@ -121,6 +121,10 @@ impl Failure {
             _ if self.io_kind() == Some(io::ErrorKind::PermissionDenied) => {
                 Some("choose a folder that you may write with --out DIR (or --cache DIR)".to_owned())
             }
+            Self::Store(store::StoreError::OtherFile { .. }) => Some(
+                "--artifact takes the pinned file alone; --substitute NAME=FILE takes any, for an image that is no release"
+                    .to_owned(),
+            ),
             Self::Downloads(_) | Self::Store(store::StoreError::Unreachable { .. }) => {
                 Some("what was downloaded so far is kept: run the same command again, or name another mirror with --mirror URL".to_owned())
             }

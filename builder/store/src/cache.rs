@@ -2,8 +2,10 @@
 
 use crate::StoreError;
 use contract::Digest;
+use sha2::{Digest as _, Sha256};
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -42,6 +44,34 @@ impl Cache {
         self.root.join("files-v1").join(sha256.to_string())
     }
 
+    /// Takes a copy of a file of the user's; gives its digest and size. With `expected`, no other file is taken.
+    ///
+    /// # Errors
+    /// When it cannot be read or copied, or is another file than the expected one.
+    pub fn adopt(&self, path: &Path, expected: Option<&Digest>) -> Result<(Digest, u64), StoreError> {
+        let mut input = fs::File::open(path).map_err(StoreError::file("read", path))?;
+        let mut copy = self.temporary()?;
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 128 << 10];
+        let mut size = 0;
+        loop {
+            let count = input.read(&mut buffer).map_err(StoreError::file("read", path))?;
+            if count == 0 {
+                break;
+            }
+            hash.update(&buffer[..count]);
+            copy.write_all(&buffer[..count])
+                .map_err(StoreError::file("write", self.root.join("partial-v1")))?;
+            size += count as u64;
+        }
+        let found = Digest(hash.finalize().into());
+        if let Some(expected) = expected.filter(|expected| **expected != found) {
+            return Err(StoreError::OtherFile { path: path.to_owned(), found, expected: *expected });
+        }
+        Self::settle(copy, &self.file(&found))?;
+        Ok((found, size))
+    }
+
     pub(crate) fn partial(&self, sha256: &Digest) -> PathBuf {
         self.root.join("partial-v1").join(sha256.to_string())
     }
@@ -77,7 +107,6 @@ impl Cache {
 
     /// Writes a file of the cache whole or not at all.
     pub(crate) fn write(&self, path: &Path, parts: &[&[u8]]) -> Result<(), StoreError> {
-        use io::Write as _;
         let mut file = self.temporary()?;
         for part in parts {
             file.write_all(part).map_err(StoreError::file("write", path))?;

@@ -26,9 +26,12 @@ pub struct Download {
     pub urls: Vec<String>,
     /// Its digest.
     pub sha256: Digest,
-    /// Its size in bytes.
-    pub size: u64,
+    /// Its size in bytes, where it is known before.
+    pub size: Option<u64>,
 }
+
+/// The largest file that is fetched without its size being known before, bytes.
+const LARGEST: u64 = 8 << 30;
 
 /// Who is told how downloads go.
 pub trait Progress: Sync {
@@ -147,7 +150,7 @@ impl Web {
             let offline = |it: &&Download| StoreError::Offline { name: it.name.clone(), sha256: it.sha256 };
             return Err(missing.iter().map(offline).collect());
         };
-        progress.expect(missing.len(), missing.iter().map(|it| it.size).sum());
+        progress.expect(missing.len(), missing.iter().filter_map(|it| it.size).sum());
 
         let next = AtomicUsize::new(0);
         let errors = Mutex::new(Vec::new());
@@ -182,7 +185,8 @@ fn whole(agent: &ureq::Agent, url: &str, limit: u64) -> Result<Vec<u8>, (String,
 }
 
 fn is_cached(cache: &Cache, download: &Download) -> bool {
-    fs::metadata(cache.file(&download.sha256)).is_ok_and(|found| found.len() == download.size)
+    fs::metadata(cache.file(&download.sha256))
+        .is_ok_and(|found| download.size.is_none_or(|size| found.len() == size))
 }
 
 fn fetch_one(
@@ -272,7 +276,7 @@ fn transfer(
     file: &mut File,
     progress: &dyn Progress,
 ) -> io::Result<Answer> {
-    let (mut hash, mut have) = hash_so_far(file, download.size)?;
+    let (mut hash, mut have) = hash_so_far(file, download.size.unwrap_or(LARGEST))?;
     let mut request = agent.get(url);
     if have > 0 {
         request = request.header("Range", format!("bytes={have}-"));
@@ -288,11 +292,20 @@ fn transfer(
             empty(file)?;
             (hash, have) = (Sha256::new(), 0);
         }
+        // What is there is all that there is, or of another file: both are seen when it comes anew.
+        416 if have > 0 => {
+            empty(file)?;
+            return Ok(Answer::Stale);
+        }
         404 | 410 => return Ok(Answer::Absent(response.status().to_string())),
         _ => return Ok(Answer::Failed(response.status().to_string())),
     }
     progress.arrived(have);
     let resumed = have > 0;
+    let announced = response.body().content_length().map(|rest| have.saturating_add(rest));
+    let size = download.size.or(announced);
+    let size_text = size.map_or_else(|| "unknown many".to_owned(), |size| size.to_string());
+    let most = size.unwrap_or(LARGEST).min(download.size.unwrap_or(LARGEST));
 
     let mut body = response.body_mut().as_reader();
     let mut buffer = vec![0; 128 << 10];
@@ -301,20 +314,20 @@ fn transfer(
             Ok(0) => break,
             Ok(count) => count,
             Err(error) => {
-                return Ok(Answer::Broken(format!("after {have} of {} bytes: {error}", download.size)));
+                return Ok(Answer::Broken(format!("after {have} of {size_text} bytes: {error}")));
             }
         };
         have += count as u64;
-        if have > download.size {
+        if have > most {
             empty(file)?;
-            return Ok(Answer::Failed(format!("sends more than the {} bytes expected", download.size)));
+            return Ok(Answer::Failed(format!("sends more than the {most} bytes expected")));
         }
         hash.update(&buffer[..count]);
         file.write_all(&buffer[..count])?;
         progress.arrived(count as u64);
     }
-    if have < download.size {
-        return Ok(Answer::Broken(format!("ended after {have} of {} bytes", download.size)));
+    if size.is_some_and(|size| have < size) {
+        return Ok(Answer::Broken(format!("ended after {have} of {size_text} bytes")));
     }
     let found = Digest(hash.finalize().into());
     if found != download.sha256 {

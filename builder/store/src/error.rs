@@ -29,6 +29,16 @@ pub enum StoreError {
         /// Digest expected.
         expected: Digest,
     },
+    /// A file of the user's is not the one that it was given for.
+    #[error("{}: has sha256 {found}, expected {expected}", path.display())]
+    OtherFile {
+        /// The file.
+        path: PathBuf,
+        /// Its digest.
+        found: Digest,
+        /// Digest expected.
+        expected: Digest,
+    },
     /// Something is not in the cache, and may not be fetched.
     #[error("{name} is not in the cache ({sha256}); run again without --offline to fetch it")]
     Offline {

@@ -70,7 +70,7 @@ fn wanted(urls: &[String]) -> Download {
         name: "thing 1.0".into(),
         urls: urls.to_vec(),
         sha256: Digest::of(&body),
-        size: body.len() as u64,
+        size: Some(body.len() as u64),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     error::Failure,
     node,
     pipeline::{
+        artifacts::{self, Artifacts, Wishes},
         build::{Built, Order},
         disk::DiskImage,
         packages, resolve,
@@ -16,7 +17,10 @@ use crate::{
     settings::{Workshop, host_arch},
     signing::SecretKey,
 };
-use contract::{Arch, Digest, Release, release::Tool};
+use contract::{
+    Arch, Digest, Release,
+    release::{Artifact, How, Tool},
+};
 use std::{
     collections::BTreeMap,
     env, fs,
@@ -24,7 +28,7 @@ use std::{
 };
 
 pub(crate) fn run(args: BuildArgs, workshop: &Workshop, printer: &Printer) -> Result<(), Failure> {
-    let BuildArgs { profile, arch, out, key, ssh_key, relock_gone, node_bin, level } = args;
+    let BuildArgs { profile, arch, out, key, ssh_key, relock_gone, node_bin, level, artifacts } = args;
     let arch = arch.map_or_else(host_arch, Ok)?;
     // A key that cannot be used is found before the work, not after it.
     let key = key.map(|file| SecretKey::load(&file)).transpose()?;
@@ -33,6 +37,15 @@ pub(crate) fn run(args: BuildArgs, workshop: &Workshop, printer: &Printer) -> Re
         return Err(Failure::with_hint(
             "--key and --ssh-key together: an image that a lab can log in to is no release",
             "build it without --ssh-key, or sign it knowingly with `hcimage sign --lab`",
+        ));
+    }
+    let wishes = Wishes::of(artifacts)?;
+    if let (Some(_), [first, ..]) = (&key, &wishes.substituted()[..]) {
+        return Err(Failure::with_hint(
+            format!(
+                "--key and --substitute together: an image with another program in place of `{first}` is no release"
+            ),
+            "build it without --substitute, or sign it knowingly with `hcimage sign --lab`",
         ));
     }
     let mut described = workshop.project.describe(&profile)?;
@@ -44,24 +57,34 @@ pub(crate) fn run(args: BuildArgs, workshop: &Workshop, printer: &Printer) -> Re
     }
     let mut lock = workshop.project.lock(&profile)?;
     resolve::check_current(&described, &lock)?;
+    let artifacts = artifacts::gather(workshop, &described, &lock, arch, &wishes, &typed(), printer)?;
     let folder = out.join(format!("{profile}-{arch}"));
     fs::create_dir_all(&folder).map_err(Failure::file("create", &folder))?;
 
     let node =
         node_bin.map_or_else(|| node::compile(&workshop.project, arch, printer), |dir| node::given(&dir))?;
     lock = fetch(workshop, &described, lock, arch, relock_gone, printer)?;
-    let order = Order {
-        workshop,
-        described: &described,
-        lock: &lock,
-        arch,
-        additions: &Additions { node, ssh_key },
-        tool: tool()?,
-    };
+    let additions = Additions { node, artifacts, ssh_key };
+    let order =
+        Order { workshop, described: &described, lock: &lock, arch, additions: &additions, tool: tool()? };
     let target = folder.join("disk.img");
     let (disk, built) = order.image(&target, printer)?;
     publish(&folder, disk, &built, packages::of(&lock, arch)?, key.as_ref())?;
-    report(&built, &folder, key.is_some(), workshop, printer)
+    report(&built, &additions.artifacts, &folder, key.is_some(), workshop, printer)
+}
+
+/// The command line as it can be typed again.
+fn typed() -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=+./:,@%".contains(&byte);
+    let quoted = |word: String| {
+        if !word.is_empty() && word.bytes().all(plain) {
+            word
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
+    };
+    let words = env::args_os().skip(1).map(|word| quoted(word.to_string_lossy().into_owned()));
+    format!("hcimage {}", words.collect::<Vec<_>>().join(" "))
 }
 
 /// Downloads; with `relock_gone`, what no mirror has any more is chosen anew first.
@@ -130,9 +153,14 @@ fn publish(
     let line = |(name, locked): (&String, &Locked)| {
         format!("{name} {} {} {}\n", locked.version, locked.suite, locked.sha256)
     };
-    write("packages.txt", packages.iter().map(line).collect::<String>().as_bytes())?;
-    write("files.txt", built.files.as_bytes())?;
     let release = &built.release;
+    let artifact = |(name, it): (&String, &Artifact)| {
+        let kind = if it.how == How::Deferred { "artifact-deferred" } else { "artifact" };
+        format!("{name} {} {kind} {}\n", it.version, it.sha256)
+    };
+    let lines = packages.iter().map(line).chain(release.artifacts.iter().map(artifact));
+    write("packages.txt", lines.collect::<String>().as_bytes())?;
+    write("files.txt", built.files.as_bytes())?;
     let manifest = release.render();
     if let Some(key) = key {
         write("release.json.minisig", key.sign(&manifest, &super::sign::comment(release)).as_bytes())?;
@@ -152,6 +180,7 @@ fn remove_stale(path: &Path) -> Result<(), Failure> {
 
 fn report(
     built: &Built,
+    artifacts: &Artifacts,
     folder: &Path,
     signed: bool,
     workshop: &Workshop,
@@ -179,7 +208,7 @@ fn report(
         "\n{}",
         printer.bold(&format!("{} {} {}", release.profile, release.arch, release.version))
     ));
-    printer.table(&[
+    let mut rows = vec![
         row(
             "disk image",
             format!(
@@ -213,7 +242,11 @@ fn report(
             .to_owned(),
         ),
         row("time", seconds(total)),
-    ]);
+    ];
+    for (name, artifact) in artifacts.iter().rev() {
+        rows.insert(3, row("artifact", artifact.say(name)));
+    }
+    printer.table(&rows);
     printer.say(&format!(
         "\nNext: hcimage run {0}     boot it in a virtual machine\n      hcimage verify {0} {1}",
         folder.display(),

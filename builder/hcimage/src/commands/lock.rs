@@ -1,7 +1,15 @@
 //! `hcimage lock`.
 
 use super::relock;
-use crate::{args::LockArgs, config::Lock, error::Failure, printer::Printer, settings::Workshop};
+use crate::{
+    args::LockArgs,
+    config::{Lock, LockedArtifact},
+    error::Failure,
+    printer::Printer,
+    settings::Workshop,
+};
+use contract::Arch;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) fn run(args: LockArgs, workshop: &Workshop, printer: &Printer) -> Result<(), Failure> {
     let LockArgs { profile, all, update } = args;
@@ -33,7 +41,7 @@ pub(crate) fn run(args: LockArgs, workshop: &Workshop, printer: &Printer) -> Res
 }
 
 fn without_packages(lock: &Lock) -> Lock {
-    Lock { packages: std::collections::BTreeMap::new(), ..lock.clone() }
+    Lock { packages: BTreeMap::new(), ..lock.clone() }
 }
 
 fn report(old: Option<&Lock>, new: &Lock, file: &str, json: bool, printer: &Printer) -> Result<(), Failure> {
@@ -69,5 +77,29 @@ fn changes(old: Option<&Lock>, new: &Lock) -> Vec<String> {
         let gone = before.into_iter().flatten().filter(|(name, _)| !packages.contains_key(*name));
         lines.extend(gone.map(|(name, locked)| format!("{arch}: {name} {} is gone", locked.version)));
     }
+    for arch in Arch::ALL {
+        lines.extend(artifact_changes(arch, old.artifacts.get(&arch), new.artifacts.get(&arch)));
+    }
     lines
+}
+
+/// The same for the artifacts of one architecture.
+fn artifact_changes(
+    arch: Arch,
+    old: Option<&BTreeMap<String, LockedArtifact>>,
+    new: Option<&BTreeMap<String, LockedArtifact>>,
+) -> Vec<String> {
+    let said = |it: &LockedArtifact| format!("{} ({})", it.version, it.sha256);
+    let before = |name: &String| old.and_then(|old| old.get(name));
+    let after = |name: &String| new.and_then(|new| new.get(name));
+    let names: BTreeSet<&String> = old.into_iter().chain(new).flatten().map(|(name, _)| name).collect();
+    let line = |name: &String| match (before(name), after(name)) {
+        (None, Some(new)) => Some(format!("{arch}: artifact {name} {} is new", new.version)),
+        (Some(old), None) => Some(format!("{arch}: artifact {name} {} is gone", old.version)),
+        (Some(old), Some(new)) if said(old) != said(new) => {
+            Some(format!("{arch}: artifact {name} {} -> {}", said(old), said(new)))
+        }
+        _ => None,
+    };
+    names.into_iter().filter_map(line).collect()
 }

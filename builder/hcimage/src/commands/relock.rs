@@ -40,6 +40,7 @@ pub(crate) fn relock(
         users: old.map(|old| old.users.clone()).unwrap_or_default(),
         groups: old.map(|old| old.groups.clone()).unwrap_or_default(),
         packages: choice.packages,
+        artifacts: described.pins(),
     };
     for arch in Arch::ALL {
         packages::fetch(workshop, &lock, arch, printer)?;
@@ -47,8 +48,11 @@ pub(crate) fn relock(
     }
     let file = workshop.project.lock_file(&lock.profile);
     let partial = file.with_extension("lock.partial");
-    fs::write(&partial, lock.render()).map_err(Failure::file("write", &partial))?;
-    fs::rename(&partial, &file).map_err(Failure::file("write", &file))?;
+    let written = fs::write(&partial, lock.render()).and_then(|()| fs::rename(&partial, &file));
+    if written.is_err() && partial.exists() {
+        fs::remove_file(&partial).map_err(Failure::file("remove", &partial))?;
+    }
+    written.map_err(Failure::file("write", &partial))?;
     Ok(lock)
 }
 

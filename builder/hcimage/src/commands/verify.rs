@@ -4,7 +4,7 @@ use super::sign::manifest_file;
 use crate::{args::VerifyArgs, error::Failure, pipeline::disk::digest, printer::Printer};
 use contract::{
     Digest, Guid, Release,
-    release::{NodeBinary, Part},
+    release::{Artifact, How, NodeBinary, Part},
     signature::PublicKey,
     slots::{self, Slot},
 };
@@ -174,6 +174,14 @@ fn differences(ours: &Release, theirs: &Release) -> Vec<Check> {
         let digest = |binary: Option<&NodeBinary>| binary.map(|binary| binary.sha256);
         if digest(ours) != digest(theirs) {
             differ(&format!("node binary {name}"), or_none(ours.map(said)), or_none(theirs.map(said)));
+        }
+    });
+    let said = |it: &Artifact| format!("{} {} {}", it.version, it.how, it.sha256);
+    each(&ours.artifacts, &theirs.artifacts, |name, ours, theirs| {
+        // Whether the pinned bytes were fetched or given does not matter.
+        let bytes = |it: Option<&Artifact>| it.map(|it| (it.sha256, it.how == How::Deferred));
+        if bytes(ours) != bytes(theirs) {
+            differ(&format!("artifact {name}"), or_none(ours.map(said)), or_none(theirs.map(said)));
         }
     });
     // The version ends in a digest of everything that was put in, profile, overlays and recipes among it.

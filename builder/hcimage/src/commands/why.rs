@@ -6,6 +6,7 @@ use crate::{
     config::{Described, Lock, size},
     error::Failure,
     pipeline::{
+        artifacts::{self, Artifacts},
         build::{Order, Rootfs},
         packages,
         tree::Additions,
@@ -34,16 +35,19 @@ pub(crate) fn run(args: &WhyArgs, workshop: &Workshop, printer: &Printer) -> Res
         ));
     }
     packages::fetch(workshop, &lock, arch, printer)?;
+    let artifacts = artifacts::known(&workshop.cache, &described, &lock, arch)?;
+    let additions = Additions { artifacts, ..Additions::default() };
     let order = Order {
         workshop,
         described: &described,
         lock: &lock,
         arch,
-        additions: &Additions::default(),
+        additions: &additions,
         tool: Tool { version: String::new(), sha256: Digest([0; 32]) },
     };
     let rootfs = order.rootfs(printer)?;
-    let question = Question { described: &described, lock: &lock, arch, rootfs: &rootfs };
+    let artifacts = &additions.artifacts;
+    let question = Question { described: &described, lock: &lock, arch, rootfs: &rootfs, artifacts };
     let rows =
         if args.what.starts_with('/') { question.path(&args.what)? } else { question.package(&args.what)? };
     if workshop.json {
@@ -81,6 +85,7 @@ struct Question<'a> {
     lock: &'a Lock,
     arch: Arch,
     rootfs: &'a Rootfs,
+    artifacts: &'a Artifacts,
 }
 
 fn row(name: &str, value: impl Into<String>) -> (String, String) {
@@ -113,6 +118,9 @@ impl Question<'_> {
             }
             _ => {}
         }
+        if let Some((name, _)) = self.artifacts.iter().find(|(_, artifact)| artifact.path == path) {
+            rows.extend(self.artifact(name));
+        }
         if let Origin::Package(name) = &node.origin {
             rows.extend(self.locked(name));
             rows.extend(self.reasons(name));
@@ -143,7 +151,11 @@ impl Question<'_> {
 
     fn package(&self, name: &str) -> Result<Rows, Failure> {
         if !packages::of(self.lock, self.arch)?.contains_key(name) {
-            let known = packages::of(self.lock, self.arch)?.keys().map(String::as_str);
+            if self.artifacts.contains_key(name) {
+                return Ok(self.artifact(name));
+            }
+            let known = packages::of(self.lock, self.arch)?.keys().chain(self.artifacts.keys());
+            let known = known.map(String::as_str);
             let near = tree::suggest::nearest(name, known);
             let hint = near.map_or_else(
                 || "a path begins with `/`".to_owned(),
@@ -181,6 +193,30 @@ impl Question<'_> {
         let scripts = self.rootfs.assembled.coverage.iter().filter(|line| line.package == name);
         rows.extend(scripts.map(|line| row("script", line.to_string())));
         Ok(rows)
+    }
+
+    /// What is known of an artifact, by its name.
+    fn artifact(&self, name: &str) -> Rows {
+        let Some(artifact) = self.artifacts.get(name) else { return Rows::new() };
+        let mut rows = vec![
+            row("artifact", format!("{name} {}", artifact.described.version)),
+            row("pinned", artifact.described.sha256.to_string()),
+            row("asked for by", format!("overlay {}", artifact.overlay)),
+            row("is at", artifact.path.to_string()),
+        ];
+        rows.extend(artifact.urls.iter().map(|url| row("fetched from", url)));
+        if !artifact.is_inside() {
+            rows.push(row(
+                "not here",
+                "it is not in the cache: its size is not known, and a link stands for it",
+            ));
+        } else if let Some(node) = self.rootfs.tree.get(&artifact.path)
+            && let Kind::File(content) = &node.kind
+            && let Some(stored) = self.rootfs.bodies.stored_size(content)
+        {
+            rows.push(row("costs", format!("{} of {}", size::show(stored), size::show(content.size()))));
+        }
+        rows
     }
 
     /// Number of paths, and bytes that their files take, each inode counted once.

@@ -4,7 +4,7 @@
 //! error), readable (one line a package), small diffs (sorted; nothing repeats), the same bytes for the same
 //! choice. Addresses are not in it: a path in the archive is a hint, mirrors are the machine's own.
 
-use super::{Problem, parse};
+use super::{Problem, artifact::is_url, parse};
 use contract::{Arch, Digest, Epoch};
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
@@ -26,6 +26,8 @@ pub(crate) struct Lock {
     pub(crate) users: BTreeMap<String, u32>,
     pub(crate) groups: BTreeMap<String, u32>,
     pub(crate) packages: BTreeMap<Arch, BTreeMap<String, Locked>>,
+    /// Files that are no packages: pinned by overlays, and here so that the lock says it all.
+    pub(crate) artifacts: BTreeMap<Arch, BTreeMap<String, LockedArtifact>>,
 }
 
 /// One package of the lock.
@@ -36,6 +38,15 @@ pub(crate) struct Locked {
     pub(crate) suite: String,
     pub(crate) path: String,
     pub(crate) size: u64,
+    pub(crate) sha256: Digest,
+}
+
+/// One artifact of the lock. Its addresses are in it, since no mirror list leads to it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LockedArtifact {
+    pub(crate) version: String,
+    pub(crate) url: Vec<String>,
     pub(crate) sha256: Digest,
 }
 
@@ -52,6 +63,8 @@ struct Raw {
     #[serde(default)]
     groups: BTreeMap<String, u32>,
     packages: BTreeMap<Arch, BTreeMap<String, Locked>>,
+    #[serde(default)]
+    artifacts: BTreeMap<Arch, BTreeMap<String, LockedArtifact>>,
 }
 
 impl Lock {
@@ -70,13 +83,21 @@ impl Lock {
                 }
             }
         }
-        let Raw { profile, request, snapshot, epoch, users, groups, packages, .. } = raw;
-        Ok(Self { profile, request, snapshot, epoch, users, groups, packages })
+        for (arch, artifacts) in &raw.artifacts {
+            for (name, LockedArtifact { url, .. }) in artifacts {
+                if url.is_empty() || !url.iter().all(|url| is_url(url)) {
+                    let message = format!("{name} ({arch}): {url:?} are not addresses");
+                    return Err(Problem::in_file(file, message));
+                }
+            }
+        }
+        let Raw { profile, request, snapshot, epoch, users, groups, packages, artifacts, .. } = raw;
+        Ok(Self { profile, request, snapshot, epoch, users, groups, packages, artifacts })
     }
 
     /// The lock's text.
     pub(crate) fn render(&self) -> String {
-        let Self { profile, request, snapshot, epoch, users, groups, packages } = self;
+        let Self { profile, request, snapshot, epoch, users, groups, packages, artifacts } = self;
         let mut text = format!(
             "# Made by `hcimage lock --profile {profile}`; `--update PACKAGE` renews one package.\n\
              # Indexes of {snapshot}, newest package of {epoch}.\n\
@@ -96,6 +117,18 @@ impl Lock {
                     &mut text,
                     format_args!(
                         "\"{name}\" = {{ version = \"{version}\", suite = \"{suite}\", path = \"{path}\", size = {size}, sha256 = \"{sha256}\" }}\n"
+                    ),
+                );
+            }
+        }
+        for (arch, artifacts) in artifacts {
+            text += &format!("\n[artifacts.{arch}]\n");
+            for (name, LockedArtifact { version, url, sha256 }) in artifacts {
+                append(
+                    &mut text,
+                    format_args!(
+                        "\"{name}\" = {{ version = \"{version}\", url = [\"{}\"], sha256 = \"{sha256}\" }}\n",
+                        url.join("\", \"")
                     ),
                 );
             }
@@ -125,6 +158,11 @@ mod tests {
             size: 12,
             sha256: Digest::of(b"hello"),
         };
+        let artifact = LockedArtifact {
+            version: "v1.34.3+k3s1".into(),
+            url: vec!["https://a.example/k3s".into(), "https://b.example/v1%2B/k3s".into()],
+            sha256: Digest::of(b"k3s"),
+        };
         Lock {
             profile: "nas".into(),
             request: Digest::of(b"request"),
@@ -133,6 +171,7 @@ mod tests {
             users: [("dnas".into(), 999)].into(),
             groups: [("dnas".into(), 999), ("_ssh".into(), 101)].into(),
             packages: Arch::ALL.map(|arch| (arch, [("hello".into(), package.clone())].into())).into(),
+            artifacts: [(Arch::X86_64, [("k3s".into(), artifact)].into())].into(),
         }
     }
 
@@ -148,6 +187,9 @@ mod tests {
         let escaped = text.replacen("pool/main/h", "pool/../../h", 1);
         let problem = Lock::parse(Path::new("nas.lock"), &escaped).unwrap_err().to_string();
         assert!(problem.starts_with("nas.lock: hello (x86_64): `pool/../../h"), "{problem}");
+        let no_address = text.replacen("https://a.example", "file:///etc", 1);
+        let problem = Lock::parse(Path::new("nas.lock"), &no_address).unwrap_err().to_string();
+        assert!(problem.starts_with("nas.lock: k3s (x86_64): [\"file:///etc/k3s\""), "{problem}");
         let problem =
             Lock::parse(Path::new("nas.lock"), &text.replace("version = 1\n", "version = 2\n")).unwrap_err();
         assert_eq!(problem.to_string(), "nas.lock: this lock has version 2, this program reads 1");

@@ -1,6 +1,6 @@
 //! Overlays: one folder per service, `overlay.toml` and `files/`.
 
-use super::{Problem, parse};
+use super::{Artifact, Problem, parse};
 use contract::{Arch, Check, Probe};
 use serde::Deserialize;
 use std::{
@@ -59,6 +59,8 @@ pub(crate) struct Keys {
     pub(crate) ports: Vec<String>,
     #[serde(default, rename = "user")]
     pub(crate) users: Vec<tree::recipe::User>,
+    #[serde(default, rename = "artifact")]
+    pub(crate) artifacts: Vec<Artifact>,
     #[serde(default, rename = "probe")]
     probes: Vec<RawProbe>,
 }
@@ -108,6 +110,9 @@ impl Overlay {
                     format!("`{path}` has a mode or an owner, but is neither in files/ nor in `directories`");
                 return Err(Problem::in_file(file, message));
             }
+        }
+        for artifact in &self.keys.artifacts {
+            artifact.check().map_err(|message| Problem::in_file(file, message))?;
         }
         for port in &self.keys.ports {
             let valid = port.split_once('/').is_some_and(|(protocol, number)| {

@@ -16,6 +16,8 @@ pub(crate) struct Profile {
     pub(crate) packages: Vec<String>,
     pub(crate) recommends: Vec<String>,
     pub(crate) exclude: Vec<String>,
+    /// Optional artifacts of its overlays which it wants.
+    pub(crate) artifacts: Vec<String>,
     pub(crate) image: ImageSettings,
     pub(crate) drop: Rules,
     pub(crate) modules: Rules,
@@ -54,6 +56,8 @@ pub(super) struct Raw {
     recommends: Vec<String>,
     #[serde(default)]
     exclude: Vec<String>,
+    #[serde(default)]
+    artifacts: Vec<String>,
     #[serde(default)]
     image: RawImage,
     #[serde(default)]
@@ -115,6 +119,7 @@ impl Raw {
             packages: joined(base.packages, self.packages),
             recommends: joined(base.recommends, self.recommends),
             exclude: joined(base.exclude, self.exclude),
+            artifacts: joined(base.artifacts, self.artifacts),
             image: RawImage {
                 slot: self.image.slot.or(base.image.slot),
                 esp: self.image.esp.or(base.image.esp),
@@ -156,6 +161,7 @@ impl Raw {
             packages: self.packages,
             recommends: self.recommends,
             exclude: self.exclude,
+            artifacts: self.artifacts,
             image: ImageSettings {
                 slot: self.image.slot.map_or(512 << 20, |size| size.0),
                 esp: self.image.esp.map_or(512 << 20, |size| size.0),

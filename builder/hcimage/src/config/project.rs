@@ -1,7 +1,9 @@
 //! The checkout: where profiles and overlays are.
 
-use super::{Lock, Overlay, Problem, Profile, profile::Raw};
+use super::{Artifact, Lock, LockedArtifact, Overlay, Problem, Profile, profile::Raw};
+use contract::Arch;
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -18,6 +20,30 @@ pub(crate) struct Project {
 pub(crate) struct Described {
     pub(crate) profile: Profile,
     pub(crate) overlays: Vec<Overlay>,
+}
+
+impl Described {
+    /// The artifacts that the image has, each with its overlay: all but those optional ones that nobody asks for.
+    pub(crate) fn artifacts(&self) -> impl Iterator<Item = (&Overlay, &Artifact)> {
+        let all = self
+            .overlays
+            .iter()
+            .flat_map(|overlay| overlay.keys.artifacts.iter().map(move |artifact| (overlay, artifact)));
+        all.filter(|(_, artifact)| !artifact.optional || self.profile.artifacts.contains(&artifact.name))
+    }
+
+    /// The same as a lock names them.
+    pub(crate) fn pins(&self) -> BTreeMap<Arch, BTreeMap<String, LockedArtifact>> {
+        let of = |arch| {
+            let pins = self.artifacts().filter_map(move |(_, artifact)| {
+                let pin = artifact.pin(arch)?;
+                let (version, url) = (artifact.version.clone(), pin.url.clone());
+                Some((artifact.name.clone(), LockedArtifact { version, url, sha256: pin.sha256 }))
+            });
+            (arch, pins.collect::<BTreeMap<_, _>>())
+        };
+        Arch::ALL.into_iter().map(of).filter(|(_, pins)| !pins.is_empty()).collect()
+    }
 }
 
 impl Project {
@@ -65,7 +91,38 @@ impl Project {
             }
             overlays.push(Overlay::load(overlay, &folder)?);
         }
-        Ok(Described { profile, overlays })
+        let described = Described { profile, overlays };
+        self.check_artifacts(&described)?;
+        Ok(described)
+    }
+
+    /// Names of artifacts are the image's, not an overlay's, and what the profile asks for must exist.
+    fn check_artifacts(&self, described: &Described) -> Result<(), Problem> {
+        let mut names = BTreeSet::new();
+        for overlay in &described.overlays {
+            for Artifact { name, .. } in &overlay.keys.artifacts {
+                if !names.insert(name.as_str()) {
+                    let file = self.root.join("overlays").join(&overlay.name).join("overlay.toml");
+                    let message =
+                        format!("artifact `{name}` is there twice: the overlays of a profile name each once");
+                    return Err(Problem::in_file(&file, message));
+                }
+            }
+        }
+        let Some(stranger) = described.profile.artifacts.iter().find(|name| !names.contains(name.as_str()))
+        else {
+            return Ok(());
+        };
+        let hint = match nearest(stranger, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if names.is_empty() => "its overlays have none at all".to_owned(),
+            None => format!("there are: {}", names.into_iter().collect::<Vec<_>>().join(", ")),
+        };
+        let file = self.profile_file(&described.profile.name);
+        Err(Problem::in_file(
+            &file,
+            format!("artifact `{stranger}`: no overlay of this profile has it; {hint}"),
+        ))
     }
 
     /// The lock of `profile`.

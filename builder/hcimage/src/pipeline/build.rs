@@ -74,8 +74,14 @@ impl Order<'_> {
         let rules = trees::drop_rules(described)?;
         let unpacking = Unpacking { cache: &workshop.cache, settings: self.settings()?, rules: &rules };
         let locked = packages::of(lock, *arch)?;
-        let (unpacked, bodies) =
-            printer.stage("unpack", |stage| packages::unpack(&unpacking, locked, stage))?;
+        let (unpacked, bodies) = printer.stage("unpack", |stage| {
+            let (unpacked, mut bodies) = packages::unpack(&unpacking, locked, stage)?;
+            for (name, artifact) in additions.artifacts.iter().filter(|(_, artifact)| artifact.is_inside()) {
+                let (file, pack) = unpacking.lone_file(name, &artifact.path, &artifact.described.sha256)?;
+                bodies.add(&file, pack)?;
+            }
+            Ok((unpacked, bodies))
+        })?;
         printer.stage("tree", |stage| {
             let version = trees::version(described, lock, *arch, additions)?;
             let assembly = trees::assembly(described, lock, *arch, &unpacked, additions, &version)?;
@@ -156,7 +162,11 @@ impl Order<'_> {
                 .iter()
                 .map(|(name, binary)| (name.clone(), binary.described.clone()))
                 .collect(),
-            artifacts: BTreeMap::new(),
+            artifacts: additions
+                .artifacts
+                .iter()
+                .map(|(name, artifact)| (name.clone(), artifact.described.clone()))
+                .collect(),
             disk: extent,
             parts,
             verity: Verity {
@@ -166,7 +176,7 @@ impl Order<'_> {
             },
             kernel: Kernel { release: inputs.release.clone(), cmdline },
             ports: trees::ports(described).into_iter().cloned().collect(),
-            lab: additions.ssh_key.iter().map(|_| "ssh-key".to_owned()).collect(),
+            lab: additions.lab_inputs(),
         };
         let dropped = rootfs.assembled.dropped.into_iter().map(|it| (it.rule, it.files, it.bytes)).collect();
         let (uki_size, initrd_size) = (uki.len() as u64, initrd.len() as u64);

@@ -1,5 +1,6 @@
 //! The recipe of an image, stage by stage.
 
+pub(crate) mod artifacts;
 pub(crate) mod bodies;
 pub(crate) mod boot;
 pub(crate) mod build;

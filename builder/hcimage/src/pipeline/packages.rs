@@ -30,7 +30,7 @@ pub(crate) fn fetch(workshop: &Workshop, lock: &Lock, arch: Arch, printer: &Prin
             name: format!("{name} {}", locked.version),
             urls: mirrors.urls(&locked.suite, &locked.path),
             sha256: locked.sha256,
-            size: locked.size,
+            size: Some(locked.size),
         })
         .collect();
     printer.stage("download", |stage| {
@@ -128,7 +128,7 @@ mod tests {
             sha256: Digest::of(b"a"),
         };
         let packages = BTreeMap::from([("a".to_owned(), package.clone())]);
-        let download = Download { name: "a 1".into(), urls: vec![], sha256: package.sha256, size: 1 };
+        let download = Download { name: "a 1".into(), urls: vec![], sha256: package.sha256, size: Some(1) };
         let error = |mirror: &str| StoreError::Unreachable {
             name: "a 1".into(),
             tried: vec![

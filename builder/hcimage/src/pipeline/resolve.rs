@@ -39,6 +39,10 @@ pub(crate) fn request_digest(described: &Described) -> Digest {
         let Request { roots, exclude, .. } = request(described, arch, BTreeMap::new());
         text += &format!("{arch} {roots:?} {exclude:?} {:?}\n", described.profile.recommends);
     }
+    let pins = described.pins();
+    if !pins.is_empty() {
+        text += &format!("{pins:?}\n");
+    }
     Digest::of(text.as_bytes())
 }
 
@@ -50,7 +54,7 @@ pub(crate) fn check_current(described: &Described, lock: &Lock) -> Result<(), Fa
     }
     Err(Failure::with_hint(
         format!(
-            "profiles/{name}.lock was made for other packages than profiles/{name}.toml and its overlays ask for now"
+            "profiles/{name}.lock was made for other packages or artifacts than profiles/{name}.toml and its overlays ask for now"
         ),
         format!("run `hcimage lock --profile {name}`"),
     ))
@@ -149,7 +153,7 @@ fn indexes(
                 name: format!("package index of {suite}/{component} ({arch})"),
                 urls: workshop.mirrors.urls(suite, &format!("dists/{suite}/{path}")),
                 sha256: index.sha256,
-                size: index.size,
+                size: Some(index.size),
             };
             wanted.push((*suite, download));
         }

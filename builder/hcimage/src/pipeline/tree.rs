@@ -1,13 +1,16 @@
 //! The root file system as a value, from packages, overlays and effects.
 
-use super::unpack::{Entry, Kind, Unpacked};
+use super::{
+    artifacts::{self, Artifacts},
+    unpack::{Entry, Kind, Unpacked},
+};
 use crate::{
     config::{Described, Lock, overlay},
     error::Failure,
     node::{Binaries, NODE},
 };
 use archive::{deb822, relation, version::Version};
-use contract::{Arch, Digest};
+use contract::{Arch, Digest, release::How};
 use std::collections::{BTreeMap, BTreeSet};
 use tree::{
     Assembly, Content, DropRules, Glob, ImagePath, Node, Origin, Overlay, OverlayDirectory, OverlayFile,
@@ -28,8 +31,19 @@ pub(crate) fn drop_rules(described: &Described) -> Result<DropRules, Failure> {
 pub(crate) struct Additions {
     /// The node's own programs; none where a root is only looked at.
     pub(crate) node: Binaries,
+    /// Files that no Debian package ships.
+    pub(crate) artifacts: Artifacts,
     /// A public SSH key for root.
     pub(crate) ssh_key: Option<String>,
+}
+
+impl Additions {
+    /// What makes the image one for labs.
+    pub(crate) fn lab_inputs(&self) -> Vec<String> {
+        let substitutes = self.artifacts.iter().filter(|(_, it)| it.described.how == How::Substituted);
+        let substitutes = substitutes.map(|(name, _)| format!("substitute:{name}"));
+        self.ssh_key.iter().map(|_| "ssh-key".to_owned()).chain(substitutes).collect()
+    }
 }
 
 /// Everything that the tree is made of.
@@ -42,7 +56,12 @@ pub(crate) fn assembly(
     version: &str,
 ) -> Result<Assembly, Failure> {
     let profile = &described.profile;
-    let mut overlays = described.overlays.iter().map(overlay_value).collect::<Result<Vec<_>, _>>()?;
+    let mut overlays = Vec::with_capacity(described.overlays.len() + 1);
+    for overlay in &described.overlays {
+        let mut value = overlay_value(overlay)?;
+        artifacts::lay(&additions.artifacts, overlay, &mut value);
+        overlays.push(value);
+    }
     overlays.push(build_overlay(described, additions)?);
     let mut recipes = embedded().map_err(|error| Failure::refused(error.to_string()))?;
     for (file, text) in described.overlays.iter().flat_map(|overlay| &overlay.recipes) {
@@ -86,6 +105,12 @@ pub(crate) fn version(
     }
     inputs.push(format!("{:?}", additions.ssh_key).into_bytes());
     inputs.extend(additions.node.values().map(|binary| binary.described.sha256.0.to_vec()));
+    // The lock has the pins; what departs from them is an input of its own.
+    let departures = additions.artifacts.iter().filter_map(|(name, artifact)| {
+        let contract::release::Artifact { sha256, how, .. } = &artifact.described;
+        matches!(how, How::Deferred | How::Substituted).then(|| format!("{name} {how} {sha256}"))
+    });
+    inputs.extend(departures.map(String::into_bytes));
     // Recipes of packages that are not in the image are none of its inputs.
     let locked = super::packages::of(lock, arch)?;
     let recipes = embedded().map_err(|error| Failure::refused(error.to_string()))?;
@@ -275,6 +300,8 @@ fn build_overlay(described: &Described, additions: &Additions) -> Result<Overlay
         file("usr/lib/hcimage/ports", lines(ports(described)).into(), 0o644)?,
         file("usr/lib/hcimage/probes.json", (probes + "\n").into(), 0o644)?,
     ];
+    let deferred = artifacts::deferred(&additions.artifacts)?;
+    files.push(file("usr/lib/hcimage/deferred.json", deferred.into(), 0o644)?);
     if let Some(binary) = additions.node.get(NODE) {
         files.push(file("usr/lib/hcimage/hcnode", binary.bytes.clone(), 0o755)?);
     }

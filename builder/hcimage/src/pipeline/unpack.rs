@@ -99,6 +99,58 @@ impl Unpacking<'_> {
         self.unpack(name, sha256, &key)
     }
 
+    /// A file of the cache that is no package, as a package of that one file. Drop rules are about packages.
+    pub(crate) fn lone_file(
+        &self,
+        name: &str,
+        path: &ImagePath,
+        sha256: &Digest,
+    ) -> Result<(Unpacked, PackReader), Failure> {
+        let settings = format!("{} {}", self.settings.level(), self.settings.extent_size());
+        let key =
+            Digest::of_fields([&b"lone-file-1"[..], &sha256.0, settings.as_bytes(), path.name().as_bytes()]);
+        if let Some(pack) = self.cache.read_pack(&key)?
+            && let Ok(index) = serde_json::from_slice(pack.index())
+        {
+            return Ok((index, pack));
+        }
+        let file = self.cache.file(sha256);
+        let mut input = File::open(&file).map_err(StoreError::file("read", &file))?;
+        let size = input.metadata().map_err(StoreError::file("read", &file))?.len();
+        let rules = DropRules::default();
+        let pack = self.cache.write_pack(&key)?;
+        let mut packing =
+            Packing { settings: self.settings, rules: &rules, pack, control: None, entries: Vec::new() };
+        let kind = packing.file(path, size, &mut input).map_err(|fault| fault.of(name))?;
+        if let Kind::File { sha256: found, .. } = &kind
+            && found != sha256
+        {
+            fs::remove_file(&file).map_err(StoreError::file("remove", &file))?;
+            return Err(Failure::DamagedCache { name: name.to_owned(), found: *found, expected: *sha256 });
+        }
+        let entry = Entry {
+            path: path.as_str().to_owned(),
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            mtime: 0,
+            xattrs: BTreeMap::new(),
+            kind,
+        };
+        let unpacked = Unpacked {
+            name: name.to_owned(),
+            version: String::new(),
+            arch: String::new(),
+            control: String::new(),
+            scripts: BTreeMap::new(),
+            triggers: String::new(),
+            newest: 0,
+            entries: vec![entry],
+        };
+        let index = serde_json::to_vec(&unpacked).map_err(|error| Failure::refused(error.to_string()))?;
+        Ok((unpacked, packing.pack.finish(&index)?))
+    }
+
     fn unpack(&self, name: &str, sha256: &Digest, key: &Digest) -> Result<(Unpacked, PackReader), Failure> {
         let path = self.cache.file(sha256);
         let file = File::open(&path).map_err(StoreError::file("read", &path))?;

@@ -134,7 +134,7 @@ fn locks_that_do_not_fit_are_refused() {
     lab.hcimage(&["lock", "--profile=tiny"]).succeeds();
     lab.edit(TINY, "packages = [\"hello\"]", "packages = [\"hello\", \"libgreet\"]");
     lab.build().fails(&[
-        "profiles/tiny.lock was made for other packages than profiles/tiny.toml and its overlays ask for now",
+        "profiles/tiny.lock was made for other packages or artifacts than profiles/tiny.toml and its overlays ask for now",
         "hint: run `hcimage lock --profile tiny`",
     ]);
     lab.hcimage(&["lock", "--profile=tiny"]).succeeds();

@@ -69,6 +69,22 @@ fn a_full_disk_is_named_and_leaves_no_image() {
 }
 
 #[test]
+fn a_lock_that_has_no_room_leaves_the_old_one_and_nothing_beside_it() {
+    let lab = Lab::locked();
+    let (profile, lock) = (lab.read("project/profiles/tiny.toml"), lab.read("project/profiles/tiny.lock"));
+    // A page for each, and none for a second lock.
+    assert!(profile.len() <= 4096 && lock.len() <= 4096);
+    let test = "a_lock_that_has_no_room_leaves_the_old_one_and_nothing_beside_it";
+    let Some(_disk) = SmallDisk::mount(test, lab.path("project/profiles"), "8k") else { return };
+    lab.write("project/profiles/tiny.toml", &profile);
+    lab.write("project/profiles/tiny.lock", &lock);
+    lab.hcimage(&["lock", "--profile=tiny", "--update"])
+        .fails(&["profiles/tiny.lock.partial: No space left on device", "hint: the disk is full"]);
+    assert_eq!(lab.list("project/profiles"), ["tiny.lock", "tiny.toml"]);
+    assert_eq!(lab.read("project/profiles/tiny.lock"), lock);
+}
+
+#[test]
 fn folders_that_may_not_be_written_are_named() {
     if not_root("folders_that_may_not_be_written_are_named")
         || missing("folders_that_may_not_be_written_are_named", "setpriv")

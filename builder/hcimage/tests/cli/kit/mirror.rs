@@ -135,6 +135,16 @@ impl Mirror {
         self.shelf.lock().unwrap().files = archive.files();
     }
 
+    /// Serves a file that is none of the archive's, until the archive is served anew.
+    pub(crate) fn put(&self, path: &str, bytes: Vec<u8>) {
+        self.shelf.lock().unwrap().files.insert(path.to_owned(), bytes);
+    }
+
+    /// From now on there is no such file.
+    pub(crate) fn remove(&self, path: &str) {
+        self.shelf.lock().unwrap().files.remove(path).unwrap();
+    }
+
     /// The bytes at the path that ends in `end`, to change them.
     pub(crate) fn change(&self, end: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let mut shelf = self.shelf.lock().unwrap();
