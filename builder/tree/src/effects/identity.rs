@@ -14,7 +14,7 @@ pub struct Identity {
     pub image_version: String,
 }
 
-/// Writes the files. `/etc/hosts` stays when there is one.
+/// Writes the files. `/etc/hosts` stays when there is one, be it a link to what a node makes.
 ///
 /// # Errors
 /// When the tree refuses.
@@ -24,7 +24,8 @@ pub fn apply(tree: &mut Tree, contents: &dyn Contents, identity: &Identity) -> R
     // Empty: each node gets its own at its first boot. See machine-id(5).
     hand.write("/etc/machine-id", "", 0o444)?;
     hand.write("/etc/hostname", format!("{hostname}\n"), 0o644)?;
-    if hand.text("/etc/hosts")?.is_none() {
+    let hosts = hand.path("/etc/hosts")?;
+    if hand.tree.get(&hosts).is_none() {
         let hosts = format!(
             "127.0.0.1 localhost\n127.0.1.1 {hostname}\n::1 localhost ip6-localhost ip6-loopback\n\
              ff02::1 ip6-allnodes\nff02::2 ip6-allrouters\n"
