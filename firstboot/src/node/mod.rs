@@ -5,12 +5,15 @@
 pub mod boot;
 pub mod burn;
 pub mod card;
+pub mod clock;
 pub mod disk;
 pub mod file;
 pub mod first_boot;
 pub mod identity;
+pub mod join;
 pub mod part;
 pub mod place;
 pub mod render;
 pub mod say;
 pub mod settings;
+pub mod supervisor;
