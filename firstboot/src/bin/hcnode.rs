@@ -15,6 +15,10 @@ struct Arguments {
 enum Act {
     /// Read the seed and carry the settings out (a service does this at every boot)
     FirstBoot,
+    /// Ask the services' probes
+    Health(node::health::Options),
+    /// Print what the node is doing, and why it does not go on
+    Status(node::status::Options),
     /// Print what makes this node the one that its cluster knows: the file is a secret
     Escrow,
     /// Make this node forget its name, its place in the cluster and its password there
@@ -28,6 +32,8 @@ enum Act {
 fn main() -> ExitCode {
     match Arguments::parse().act {
         Act::FirstBoot => node::first_boot::run(),
+        Act::Health(options) => node::health::run(options),
+        Act::Status(options) => node::status::run(options),
         Act::Escrow => node::identity::escrow(),
         Act::ResetIdentity { yes } => node::identity::reset(yes),
     }

@@ -28,3 +28,11 @@ pub const KEPT_MACHINE_ID: &str = "/state/hcimage/machine-id";
 pub const CARD: &str = "/run/hcimage/card";
 /// Held by whoever has the boot partition mounted.
 pub const CARD_LOCK: &str = "/run/hcimage/card.lock";
+/// What worked in the release that was committed: the measure of the next one.
+pub const HEALTHY: &str = "/var/lib/hcimage/healthy.json";
+/// Where the status service leaves what others bring to the consoles and to the card.
+pub const STATUS: &str = "/run/hcimage-status";
+/// The text above the consoles' login prompts, in [`STATUS`].
+pub const CONSOLE: &str = "console.issue";
+/// Is there when the settings ask for the status page.
+pub const PAGE: &str = "/run/hcimage/page";

@@ -1,7 +1,10 @@
 //! From settings to the files below /run that the image's services read: a function of values, the same at every boot.
 //! /etc is never written.
 
-use super::disk::{self, DataPlace};
+use super::{
+    disk::{self, DataPlace},
+    place,
+};
 use contract::{
     Blame, Code, Reason, Seed,
     seed::{Network, Wifi},
@@ -70,6 +73,9 @@ pub fn render(seed: &Seed, facts: &Facts) -> Rendered {
             out.add(&format!("{NETWORK}/30-hcimage-wifi.network"), wireless(), 0o644);
         }
         ([first, ..], false) => out.reasons.push(no_wifi(&first.ssid)),
+    }
+    if seed.status.page {
+        out.add(place::PAGE, String::new(), 0o644);
     }
     if let Some(text) = disk::mount_unit(&facts.data) {
         out.add(disk::UNIT_FILE, text, 0o644);

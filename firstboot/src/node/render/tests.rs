@@ -52,6 +52,15 @@ fn networks_come_before_the_images_own() {
 }
 
 #[test]
+fn the_status_page_is_on_when_the_seed_asks_for_it() {
+    let has = |seed: &Seed| render(seed, &facts()).files.iter().any(|file| file.path == place::PAGE);
+    let mut seed = Seed::default();
+    assert!(!has(&seed));
+    seed.status.page = true;
+    assert!(has(&seed));
+}
+
+#[test]
 fn keys_and_time_servers_have_their_places() {
     let mut seed = Seed::default();
     seed.ssh.authorized_keys = vec!["ssh-ed25519 AAAA a".to_owned(), "ssh-ed25519 BBBB b".to_owned()];
