@@ -9,6 +9,7 @@ use crate::{
 use rustix::{io::Errno, system::finit_module};
 use std::{
     collections::BTreeSet,
+    ffi::CStr,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -16,6 +17,10 @@ use std::{
 
 /// Names of modules that are always loaded, one a line.
 const ALWAYS: &str = "/etc/hcinit/modules";
+
+/// The kernel ends every module's loading by waiting for all disks that are still being looked for, half a second with
+/// an empty AHCI controller. What drives no device asks it not to.
+const NO_WAITING: &CStr = c"async_probe=1";
 
 /// Modules without which no image boots.
 const NEEDED: [&str; 3] = ["dm_verity", "erofs", "ext4"];
@@ -61,7 +66,7 @@ impl<'l> Drivers<'l> {
     pub fn load_always(&self) -> Result<(), InitError> {
         let list = read_text(Path::new(ALWAYS))?;
         let listed = list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let mut loader = Loader::new(self);
+        let mut loader = Loader::new(self, NO_WAITING);
         for name in listed.chain(NEEDED) {
             let needed = NEEDED.contains(&name.replace('-', "_").as_str());
             match loader.load(name) {
@@ -80,13 +85,14 @@ impl<'l> Drivers<'l> {
 #[derive(Debug)]
 struct Loader<'d> {
     drivers: &'d Drivers<'d>,
+    options: &'static CStr,
     tried: BTreeSet<String>,
     loaded: usize,
 }
 
 impl<'d> Loader<'d> {
-    fn new(drivers: &'d Drivers<'_>) -> Self {
-        Self { drivers, tried: BTreeSet::new(), loaded: 0 }
+    fn new(drivers: &'d Drivers<'_>, options: &'static CStr) -> Self {
+        Self { drivers, options, tried: BTreeSet::new(), loaded: 0 }
     }
 
     /// Loads a module and what it needs. A module that finds no hardware is no fault.
@@ -102,7 +108,7 @@ impl<'d> Loader<'d> {
             if !self.tried.insert(step.name.to_owned()) || is_live(step.name) {
                 continue;
             }
-            match insert(&dir.join(step.path)) {
+            match insert(&dir.join(step.path), self.options) {
                 Ok(()) => self.loaded += 1,
                 Err(error) if error.raw_os_error() == Some(Errno::NODEV.raw_os_error()) => {}
                 Err(error) if position + 1 == count => return Err(error.to_string()),
@@ -124,7 +130,7 @@ impl<'d> Coldplug<'d> {
     /// With no device seen yet.
     #[must_use]
     pub fn new(drivers: &'d Drivers<'_>) -> Self {
-        Self { loader: Loader::new(drivers), seen: BTreeSet::new() }
+        Self { loader: Loader::new(drivers, c""), seen: BTreeSet::new() }
     }
 
     /// Loads drivers for devices that were not there before; returns how many modules that made.
@@ -176,8 +182,8 @@ fn is_live(name: &str) -> bool {
     fs::read_to_string(format!("/sys/module/{name}/initstate")).is_ok_and(|state| state.trim() == "live")
 }
 
-fn insert(path: &Path) -> io::Result<()> {
-    match finit_module(File::open(path)?, c"", 0) {
+fn insert(path: &Path, options: &CStr) -> io::Result<()> {
+    match finit_module(File::open(path)?, options, 0) {
         Ok(()) | Err(Errno::EXIST) => Ok(()),
         Err(Errno::NOENT) => {
             Err(io::Error::other("the kernel misses a symbol or an algorithm that it needs"))
