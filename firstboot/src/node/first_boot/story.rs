@@ -196,7 +196,13 @@ impl<M: Machine> Story<'_, M> {
                 continue;
             }
             let same = self.machine.read(path).is_ok_and(|bytes| bytes.as_deref() == Some(text.as_bytes()));
-            if !same && let Err(error) = self.machine.keep(path, text.as_bytes(), mode) {
+            if same {
+                continue;
+            }
+            // The public half beside a host key is of the old one.
+            let stale = (path == place::HOST_KEY).then(|| format!("{path}.pub"));
+            let cleared = stale.map_or(Ok(()), |stale| self.machine.forget(&stale));
+            if let Err(error) = cleared.and_then(|()| self.machine.keep(path, text.as_bytes(), mode)) {
                 self.broken(&format!("store {path}"), &error);
             }
         }

@@ -98,7 +98,7 @@ impl Fake {
     }
 
     /// What must be equal however the end was reached.
-    fn end(&self) -> impl PartialEq + std::fmt::Debug {
+    fn end(&self) -> String {
         let state: Vec<_> = self.state.iter().filter(|(path, _)| !path.ends_with("restarted-for")).collect();
         format!("{:?} {state:?} {:?} {} {}", self.card, self.run, self.name, self.machine_id)
     }
