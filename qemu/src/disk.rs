@@ -23,6 +23,11 @@ impl Disk {
         Self { overlay, image }
     }
 
+    /// The overlay's file.
+    pub(crate) fn overlay(&self) -> &Path {
+        &self.overlay
+    }
+
     /// Writes the disk as the guest sees it to the file `raw`, sparse.
     pub fn copy_to(&self, raw: &Path) -> Result<()> {
         let mut command = QEMU_IMG.command()?;

@@ -8,12 +8,14 @@
 #![forbid(unsafe_code)]
 
 mod accel;
+mod card;
 mod clients;
 mod console;
 mod disk;
 mod error;
 mod firmware;
 mod line;
+mod link;
 mod machine;
 mod plain;
 mod qmp;
@@ -21,6 +23,7 @@ mod running;
 mod tool;
 
 pub use accel::{Accel, Verdict, verdict};
+pub use card::Card;
 pub use clients::nfs::Nfs;
 pub use clients::smb::Smb;
 pub use clients::ssh::{Ssh, SshKey};
@@ -28,6 +31,7 @@ pub use console::{Console, Mark, Step};
 pub use disk::Disk;
 pub use error::{Error, Result};
 pub use firmware::Firmware;
+pub use link::Link;
 pub use machine::{Forward, Machine, PoweredOff};
 pub use plain::Plain;
 pub use qmp::Qmp;

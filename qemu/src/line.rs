@@ -32,7 +32,14 @@ impl ArgumentLine {
 
     /// QEMU reads `,,` in a value as a comma.
     pub(crate) fn with_path(&mut self, options: &str, path: &Path) -> &mut Self {
-        let mut word = options.as_bytes().to_vec();
+        self.words.push(OsString::new());
+        self.more_path(options, path)
+    }
+
+    /// Goes on with the last word.
+    pub(crate) fn more_path(&mut self, options: &str, path: &Path) -> &mut Self {
+        let mut word = self.words.pop().unwrap_or_default().into_vec();
+        word.extend_from_slice(options.as_bytes());
         for &byte in path.as_os_str().as_bytes() {
             word.extend(std::iter::repeat_n(byte, if byte == b',' { 2 } else { 1 }));
         }

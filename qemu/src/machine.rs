@@ -1,6 +1,6 @@
 //! What a machine is made of, and QEMU's command line for it.
 
-use crate::{Accel, Disk, Error, Firmware, Output, Result, Tool, line::ArgumentLine, tool, verdict};
+use crate::{Accel, Disk, Error, Firmware, Link, Output, Result, Tool, line::ArgumentLine, tool, verdict};
 use contract::Arch;
 use std::{
     ffi::OsString,
@@ -21,6 +21,9 @@ pub struct Machine {
     disk_size: Option<u64>,
     further: Option<Further>,
     forwards: Vec<Forward>,
+    link: Option<Link>,
+    clock: Option<String>,
+    words: Option<String>,
     place: Option<PathBuf>,
 }
 
@@ -75,6 +78,9 @@ impl Machine {
             disk_size: None,
             further: None,
             forwards: Vec::new(),
+            link: None,
+            clock: None,
+            words: None,
             place: None,
         }
     }
@@ -119,6 +125,28 @@ impl Machine {
     #[must_use]
     pub fn forward_from(mut self, host: u16, guest: u16) -> Self {
         self.forwards.push(Forward { host, guest });
+        self
+    }
+
+    /// Gives the machine one end of a cable to another one.
+    #[must_use]
+    pub fn link(mut self, link: Link) -> Self {
+        self.link = Some(link);
+        self
+    }
+
+    /// Sets the clock of the hardware, such as `1970-01-01T00:00:00`.
+    #[must_use]
+    pub fn clock(mut self, at: &str) -> Self {
+        self.clock = Some(at.to_owned());
+        self
+    }
+
+    /// Adds words to the kernel's command line, through the firmware's tables (SMBIOS type 11): systemd-stub takes them
+    /// where Secure Boot is off.
+    #[must_use]
+    pub fn kernel_words(mut self, words: &str) -> Self {
+        self.words = Some(words.to_owned());
         self
     }
 
@@ -196,6 +224,16 @@ impl Machine {
         line.drive("if=none,id=disk,format=qcow2,cache=writeback,discard=unmap", &place.disk());
         line.pair("-device", "virtio-blk-pci,drive=disk,bootindex=0");
         line.pair("-netdev", &self.network()).pair("-device", "virtio-net-pci,netdev=net,romfile=");
+        if let Some(link) = &self.link {
+            link.arguments(&mut line);
+        }
+        if let Some(clock) = &self.clock {
+            line.pair("-rtc", &format!("base={clock}"));
+        }
+        if let Some(words) = &self.words {
+            let words = words.replace(',', ",,");
+            line.pair("-smbios", &format!("type=11,value=io.systemd.stub.kernel-cmdline-extra={words}"));
+        }
         line.pair("-device", "virtio-rng-pci");
         match wires {
             Wires::Terminal => {
@@ -231,6 +269,20 @@ impl PoweredOff {
     pub fn further_disk(&self) -> Option<Disk> {
         let further = self.machine.further.as_ref()?;
         Some(Disk::new(self.place.further(), further.image.clone()))
+    }
+
+    /// Adds words to the kernel's command line for the next start, or no more of them.
+    #[must_use]
+    pub fn kernel_words(mut self, words: Option<&str>) -> Self {
+        self.machine.words = words.map(str::to_owned);
+        self
+    }
+
+    /// Sets the clock of the hardware for the next start.
+    #[must_use]
+    pub fn clock(mut self, at: Option<&str>) -> Self {
+        self.machine.clock = at.map(str::to_owned);
+        self
     }
 
     /// The command that runs this machine with its console on the terminal; what `hcimage run` starts. The
@@ -338,6 +390,30 @@ mod tests {
         ] {
             assert!(line.contains(part), "{part} is not in: {line}");
         }
+    }
+
+    #[test]
+    fn a_cable_has_two_ends_and_clock_and_kernel_are_told() {
+        let (first, second) = Link::pair(Path::new("/c,d"));
+        let words = |link: Link| {
+            let machine = Machine::new(Arch::X86_64, "/i").link(link).clock("1970-01-01T00:00:00").kernel_words("a=b,c");
+            let firmware = Firmware { code: "/fw/code".into(), variables: "/fw/vars".into() };
+            let line =
+                machine.arguments(&firmware, &Place::Kept("/p".into()), Wires::Terminal, Accel::Tcg, 10);
+            line.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
+        };
+        let (first, second) = (words(first), words(second));
+        assert!(
+            first.contains("local.path=/c,,d/first,remote.type=unix,remote.path=/c,,d/second"),
+            "{first}"
+        );
+        assert!(
+            second.contains("local.path=/c,,d/second,remote.type=unix,remote.path=/c,,d/first"),
+            "{second}"
+        );
+        assert!(first.contains("mac=52:54:00:00:77:01") && second.contains("mac=52:54:00:00:77:02"));
+        assert!(first.contains("-smbios type=11,value=io.systemd.stub.kernel-cmdline-extra=a=b,,c"), "{first}");
+        assert!(first.contains("-rtc base=1970-01-01T00:00:00"), "{first}");
     }
 
     #[test]

@@ -58,6 +58,10 @@ fn run(words: &[String], log: &Log) -> Result<()> {
         Some("token") if rest.first().is_some_and(|word| word == "create") => {
             print!("{}", kubectl::create_token(&places)?);
         }
+        // What a pod of the tests runs.
+        Some("pause") => loop {
+            thread::sleep(std::time::Duration::from_secs(3600));
+        },
         Some("etcd-snapshot") if rest.first().is_some_and(|word| word == "save") => {
             let seconds =
                 SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());

@@ -2,7 +2,7 @@
 
 use contract::{Arch, Release, release::Part};
 use qemu::{Machine, Running, Ssh, SshKey};
-use std::{env, fs, path::PathBuf, sync::Once};
+use std::{env, fs, ops::Range, path::PathBuf, sync::Once};
 
 /// A built image and its manifest.
 pub(crate) struct Image {
@@ -15,12 +15,16 @@ pub(crate) struct Image {
 impl Image {
     /// The nas image for `arch`; `None` when the environment names none or this host cannot boot it.
     pub(crate) fn find(test: &str, arch: Arch) -> Option<Self> {
-        let (Some(images), Some(key)) = (env::var_os("HCIMAGE_IMAGES"), env::var_os("HCIMAGE_TEST_KEY"))
-        else {
+        Self::of(test, "nas", arch, "HCIMAGE_IMAGES")
+    }
+
+    /// The image of another profile, below the directory that the variable `place` names.
+    pub(crate) fn of(test: &str, profile: &str, arch: Arch, place: &str) -> Option<Self> {
+        let (Some(images), Some(key)) = (env::var_os(place), env::var_os("HCIMAGE_TEST_KEY")) else {
             eprintln!("skipped: {test}: no image; ci/test builds one");
             return None;
         };
-        let dir = PathBuf::from(images).join(format!("nas-{arch}"));
+        let dir = PathBuf::from(images).join(format!("{profile}-{arch}"));
         let manifest = dir.join("release.json");
         let text = fs::read(&manifest).unwrap_or_else(|error| panic!("read {}: {error}", manifest.display()));
         let release = Release::parse(&text).unwrap();
@@ -52,6 +56,12 @@ impl Image {
 
     pub(crate) fn ssh(&self, guest: &Running) -> Ssh {
         Ssh::new(guest.port(22).unwrap(), &self.key).unwrap()
+    }
+
+    /// Where the boot partition is on the disk.
+    pub(crate) fn card(&self) -> Range<u64> {
+        let part = self.part("esp");
+        part.offset..part.offset + part.size
     }
 
     /// The partition `name`.

@@ -12,11 +12,15 @@
 )]
 
 mod checks;
+mod cluster;
 mod first_boot;
 mod health;
 mod image;
 mod left;
+mod node;
 mod probes;
+mod real_k3s;
+mod seeds;
 mod shares;
 mod tamper;
 
@@ -112,4 +116,34 @@ fn x86_64_keeps_foreign_data_on_state() {
 #[test]
 fn x86_64_refuses_a_small_medium() {
     first_boot::refuses_a_small_medium("x86_64_refuses_a_small_medium");
+}
+
+#[test]
+fn x86_64_a_card_becomes_a_node() {
+    seeds::a_card_becomes_a_node("x86_64_a_card_becomes_a_node", Arch::X86_64, (2, 10));
+}
+
+#[test]
+fn aarch64_a_card_becomes_a_node() {
+    seeds::a_card_becomes_a_node("aarch64_a_card_becomes_a_node", Arch::Aarch64, (1, 10));
+}
+
+#[test]
+fn x86_64_a_seed_survives_power_cuts() {
+    seeds::survives_power_cuts("x86_64_a_seed_survives_power_cuts");
+}
+
+#[test]
+fn x86_64_joins_and_says_why_not() {
+    cluster::joins_and_says_why_not("x86_64_joins_and_says_why_not");
+}
+
+#[test]
+fn x86_64_serves_before_the_cluster() {
+    cluster::serves_before_the_cluster("x86_64_serves_before_the_cluster");
+}
+
+#[test]
+fn x86_64_real_k3s_runs_a_pod() {
+    real_k3s::joins_and_runs_a_pod("x86_64_real_k3s_runs_a_pod");
 }
