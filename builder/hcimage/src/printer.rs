@@ -135,16 +135,24 @@ impl Stage {
 
 impl store::Progress for Stage {
     fn expect(&self, count: usize, bytes: u64) {
-        self.note(format!("{count} files, {}", size::show(bytes)));
-        self.bar.set_length(bytes);
-        if let Ok(style) =
-            ProgressStyle::with_template("downloading [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}")
-        {
+        // Artifacts have a digest and no size that is known before.
+        let (text, template) = match bytes {
+            0 => (format!("{count} files"), "downloading {spinner} {bytes} {bytes_per_sec}"),
+            _ => (
+                format!("{count} files, {}", size::show(bytes)),
+                "downloading [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}",
+            ),
+        };
+        if bytes > 0 {
+            self.bar.set_length(bytes);
+        }
+        if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
         }
         if !self.terminal {
-            eprintln!("downloading {count} files, {}", size::show(bytes));
+            eprintln!("downloading {text}");
         }
+        self.note(text);
     }
 
     fn arrived(&self, bytes: u64) {

@@ -304,7 +304,7 @@ fn transfer(
     let resumed = have > 0;
     let announced = response.body().content_length().map(|rest| have.saturating_add(rest));
     let size = download.size.or(announced);
-    let size_text = size.map_or_else(|| "unknown many".to_owned(), |size| size.to_string());
+    let of = size.map_or_else(String::new, |size| format!(" of {size}"));
     let most = size.unwrap_or(LARGEST).min(download.size.unwrap_or(LARGEST));
 
     let mut body = response.body_mut().as_reader();
@@ -314,7 +314,7 @@ fn transfer(
             Ok(0) => break,
             Ok(count) => count,
             Err(error) => {
-                return Ok(Answer::Broken(format!("after {have} of {size_text} bytes: {error}")));
+                return Ok(Answer::Broken(format!("after {have}{of} bytes: {error}")));
             }
         };
         have += count as u64;
@@ -327,7 +327,7 @@ fn transfer(
         progress.arrived(count as u64);
     }
     if size.is_some_and(|size| have < size) {
-        return Ok(Answer::Broken(format!("ended after {have} of {size_text} bytes")));
+        return Ok(Answer::Broken(format!("ended after {have}{of} bytes")));
     }
     let found = Digest(hash.finalize().into());
     if found != download.sha256 {

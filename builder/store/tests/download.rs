@@ -18,6 +18,8 @@ enum Manner {
     Whole(Vec<u8>),
     /// Ignores `Range`.
     NoRange(Vec<u8>),
+    /// Does not say how long it is, and ignores `Range`.
+    Unsized(Vec<u8>),
     /// Closes the connection after so many bytes.
     Cut(Vec<u8>, usize),
 }
@@ -44,15 +46,19 @@ fn serve(files: BTreeMap<&'static str, Manner>) -> Server {
             let from = range.map_or(0, |range| range.trim_end_matches('-').parse().unwrap());
             let (status, body, sent) = match files.get(path.as_str()) {
                 None => ("404 Not Found", vec![], 0),
-                Some(Manner::NoRange(body)) => ("200 OK", body.clone(), body.len()),
+                Some(Manner::NoRange(body) | Manner::Unsized(body)) => ("200 OK", body.clone(), body.len()),
+                Some(Manner::Whole(body)) if from >= body.len() => ("416 Range Not Satisfiable", vec![], 0),
                 Some(Manner::Whole(body)) if from > 0 => {
                     ("206 Partial Content", body[from..].to_vec(), body.len() - from)
                 }
                 Some(Manner::Whole(body)) => ("200 OK", body.clone(), body.len()),
                 Some(Manner::Cut(body, at)) => ("200 OK", body.clone(), *at),
             };
-            let head =
-                format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            let length = match files.get(path.as_str()) {
+                Some(Manner::Unsized(_)) => String::new(),
+                _ => format!("Content-Length: {}\r\n", body.len()),
+            };
+            let head = format!("HTTP/1.1 {status}\r\n{length}Connection: close\r\n\r\n");
             stream.write_all(head.as_bytes()).unwrap();
             stream.write_all(&body[..sent]).unwrap();
         }
@@ -138,4 +144,56 @@ fn gone_unreachable_and_offline_are_three_errors() {
     let says = format!("thing 1.0 is not in the cache ({digest}); run again without --offline to fetch it");
     assert_eq!(errors[0].to_string(), says);
     assert!(fetch(&cache, &wanted(&[])).unwrap_err().starts_with("no Debian mirror is known"));
+}
+
+#[test]
+fn a_file_of_unknown_size_is_resumed_and_judged_by_its_digest() {
+    let left = |bytes: &[u8]| {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::open(directory.path()).unwrap();
+        let partial = directory.path().join("partial-v1").join(Digest::of(&body()).to_string());
+        fs::write(partial, bytes).unwrap();
+        (directory, cache)
+    };
+    let cut = || Manner::Cut(body(), 500_000);
+    let (whole, silent) = (|| Manner::Whole(body()), || Manner::Unsized(body()));
+    let more = [&body()[..], b"more"].concat();
+    for (left_there, manners, asked) in [
+        (&b""[..], vec![cut(), whole()], vec!["/0 whole", "/1 500000-"]),
+        (&b""[..], vec![silent()], vec!["/0 whole"]),
+        (&body()[..9], vec![silent()], vec!["/0 9-"]),
+        // All of it is there, but nobody looked: the server has nothing more to give.
+        (&body()[..], vec![whole()], vec!["/0 1200000-", "/0 whole"]),
+        (&more[..], vec![whole()], vec!["/0 1200004-", "/0 whole"]),
+    ] {
+        let (_directory, cache) = left(left_there);
+        let server = serve(["/0", "/1"].into_iter().zip(manners.clone()).collect());
+        let urls: Vec<String> = (0..manners.len()).map(|at| format!("{}/{at}", server.base)).collect();
+        let download = Download { size: None, ..wanted(&urls) };
+        fetch(&cache, &download).unwrap();
+        assert!(fs::read(cache.file(&download.sha256)).unwrap() == body(), "other bytes");
+        assert_eq!(*server.requests.lock().unwrap(), asked);
+    }
+    let (_directory, cache) = left(b"");
+    let server = serve([("/0", Manner::Unsized(body()[1..].to_vec()))].into());
+    let error =
+        fetch(&cache, &Download { size: None, ..wanted(&[format!("{}/0", server.base)]) }).unwrap_err();
+    assert!(error.contains("/0: has sha256 ") && error.contains(", expected "), "{error}");
+}
+
+#[test]
+fn a_file_of_the_users_is_taken_when_it_is_the_expected_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = Cache::open(directory.path().join("cache")).unwrap();
+    let mine = directory.path().join("mine");
+    fs::write(&mine, body()).unwrap();
+    let (digest, other) = (Digest::of(&body()), Digest::of(b"other"));
+    let error = cache.adopt(&mine, Some(&other)).unwrap_err().to_string();
+    assert_eq!(error, format!("{}: has sha256 {digest}, expected {other}", mine.display()));
+    assert!(!cache.file(&digest).exists() && !cache.file(&other).exists());
+    assert_eq!(cache.adopt(&mine, Some(&digest)).unwrap(), (digest, 1_200_000));
+    assert!(fs::read(cache.file(&digest)).unwrap() == body(), "other bytes");
+    assert_eq!(fs::read_dir(cache.root().join("partial-v1")).unwrap().count(), 0, "nothing is left over");
+    let error = cache.adopt(&directory.path().join("none"), None).unwrap_err().to_string();
+    assert!(error.ends_with("/none: No such file or directory (os error 2)"), "{error}");
 }

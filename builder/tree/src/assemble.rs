@@ -133,7 +133,7 @@ pub fn needed(assembly: &Assembly, contents: &dyn Contents) -> Result<Needed, As
     let (_, asked) = covered(assembly)?;
     let wishes = Wishes::of(&asked, &assembly.overlays);
     let (mut tree, _) = merge(&assembly.packages, &wishes.diversions, &DropRules::default())?;
-    Ok(wishes.accounts(&mut tree, contents)?.needed())
+    Ok(wishes.accounts(&mut tree, contents)?.needed()?)
 }
 
 fn covered(assembly: &Assembly) -> Result<(Vec<Line>, Asked<'_>), Uncovered> {

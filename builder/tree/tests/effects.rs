@@ -69,7 +69,7 @@ fn accounts_come_from_masters_sysusers_and_the_ledger() {
     let expected = "the lock has no ids for user net, user sshd, group input, group net: run `hcimage lock`";
     assert_eq!(error, expected);
     let mut ledger = Ledger::default();
-    accounts::allocate(&accounts.needed(), &mut ledger).unwrap();
+    accounts::allocate(&accounts.needed().unwrap(), &mut ledger).unwrap();
     let ids = accounts.ids(&ledger).unwrap();
     accounts.write(&mut tree, &Map::new(), &ids, Epoch(86_400 * 20_000 + 5)).unwrap();
     assert_eq!(

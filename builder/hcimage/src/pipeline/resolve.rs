@@ -49,7 +49,8 @@ pub(crate) fn request_digest(described: &Described) -> Digest {
 /// Whether `lock` was made for what the profile asks for now.
 pub(crate) fn check_current(described: &Described, lock: &Lock) -> Result<(), Failure> {
     let name = &described.profile.name;
-    if lock.request == request_digest(described) {
+    // The pins are compared themselves: a line that somebody took out of the lock must not go unnoticed.
+    if lock.request == request_digest(described) && lock.artifacts == described.pins() {
         return Ok(());
     }
     Err(Failure::with_hint(

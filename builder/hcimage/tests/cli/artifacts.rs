@@ -127,6 +127,15 @@ fn another_file_than_the_pinned_one_is_refused_with_both_digests() {
         .fails(&[&format!("other: has sha256 {other}, expected {pinned}"), "--substitute"]);
     build(&lab, &["--artifact", "tool=nowhere"]).fails(&["cannot read nowhere: No such file or directory"]);
     build(&lab, &["--artifact", "tool"]).ends(2, &["`tool` is not NAME=FILE"]);
+    // A lock that was edited by hand is as stale as one of another overlay.
+    let lock = lab.text("project/profiles/tiny.lock");
+    let kept = lock.lines().filter(|line| !line.starts_with("\"tool\""));
+    for edited in [lock.replace(&pinned, &other), kept.map(|line| format!("{line}\n")).collect()] {
+        assert_ne!(edited, lock);
+        lab.write("project/profiles/tiny.lock", edited);
+        build(&lab, &[]).fails(&["was made for other packages or artifacts"]);
+    }
+    lab.write("project/profiles/tiny.lock", lock);
     lab.mirror.change("/files/tool", |bytes| *bytes = b"other".to_vec());
     build(&lab, &[]).fails(&[
         "cannot download artifact tool v1.2+t1; tried:",

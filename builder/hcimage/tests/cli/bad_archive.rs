@@ -325,6 +325,6 @@ fn packages_that_do_not_fit_together_are_refused() {
     lab.archive.package("rival").entries.push(FakeEntry::file("./usr/lib/sysusers.d/rival.conf", users));
     lab.archive.package("rival").version = "3".to_owned();
     lab.publish();
-    lab.hcimage(&["lock", "--profile=tiny", "--update"]).succeeds();
-    lab.build().fails(&["user `_two`: has id 450, but `_one` has it too"]);
+    lab.hcimage(&["lock", "--profile=tiny", "--update"])
+        .fails(&["user `_two`: has id 450, but `_one` has it too"]);
 }

@@ -234,22 +234,28 @@ impl Accounts {
     }
 
     /// The names whose ids only the ledger can give, and the ids that are not free.
-    #[must_use]
-    pub fn needed(&self) -> Needed {
+    ///
+    /// # Errors
+    /// When two names have one fixed id, which no ledger can mend.
+    pub fn needed(&self) -> Result<Needed, EffectError> {
         let mut needed = Needed::default();
+        let mut fixed = Ids::default();
         for user in &self.users {
             match user.id {
                 Id::Ledger => drop(needed.users.insert(user.name.clone())),
-                Id::Fixed(id) => drop(needed.taken.insert(id)),
+                Id::Fixed(id) => drop(fixed.users.insert(user.name.clone(), id)),
             }
         }
         for group in &self.groups {
             match group.id {
                 Id::Ledger => drop(needed.groups.insert(group.name.clone())),
-                Id::Fixed(id) => drop(needed.taken.insert(id)),
+                Id::Fixed(id) => drop(fixed.groups.insert(group.name.clone(), id)),
             }
         }
-        needed
+        unique("user", &fixed.users)?;
+        unique("group", &fixed.groups)?;
+        needed.taken = fixed.users.into_values().chain(fixed.groups.into_values()).collect();
+        Ok(needed)
     }
 
     /// Names to numbers.
