@@ -1,5 +1,9 @@
 //! What is typed.
 
+mod seed;
+
+pub(crate) use seed::{RoleArg, SeedCommand, SeedNewArgs};
+
 use clap::{Args, Parser, Subcommand};
 use contract::Arch;
 use std::path::PathBuf;
@@ -69,6 +73,11 @@ pub(crate) enum Command {
     },
     /// Sign a release manifest
     Sign(SignArgs),
+    /// Write or check a node's settings
+    Seed {
+        #[command(subcommand)]
+        command: SeedCommand,
+    },
     /// Say where a file or a package of an image comes from, and what it costs
     Why(WhyArgs),
 }

@@ -78,6 +78,9 @@ pub(crate) enum Failure {
     /// A signature.
     #[error("{}: {source}", file.display())]
     Signature { file: PathBuf, source: contract::signature::SignatureError },
+    /// A node's settings.
+    #[error("{0}")]
+    Seed(contract::seed::SeedError),
     /// A file of the user's.
     #[error("cannot {verb} {}: {source}", path.display())]
     File { verb: &'static str, path: PathBuf, source: io::Error },

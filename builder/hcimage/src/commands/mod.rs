@@ -14,6 +14,7 @@ mod lock;
 mod relock;
 mod run;
 mod scripts;
+mod seed;
 mod sign;
 mod verify;
 mod why;
@@ -40,6 +41,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<(), Failure> {
         Command::Lock(args) => lock::run(args, &workshop()?, printer),
         Command::Scripts(args) => scripts::run(&args, &workshop()?, printer),
         Command::Key { command } => key::run(&command, json, printer),
+        Command::Seed { command } => seed::run(&command, json, printer),
         Command::Sign(args) => sign::run(&args, json, printer),
         Command::Run(args) => run::run(&args, printer),
         Command::Verify(args) => verify::run(&args, json, printer),

@@ -8,5 +8,6 @@ mod golden;
 mod keys;
 mod kit;
 mod same_bytes;
+mod seed;
 mod trouble;
 mod verify;
