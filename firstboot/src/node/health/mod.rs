@@ -57,7 +57,8 @@ pub fn run(options: Options) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            say::warn(format_args!("health: {error}"));
+            let said = if options.serve { say::warn } else { say::tell };
+            said(format!("health: {error}"));
             ExitCode::from(2)
         }
     }

@@ -58,7 +58,9 @@ pub fn run(options: Options) -> ExitCode {
         Ok(Stage::Degraded) => ExitCode::FAILURE,
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
-            say::warn(format_args!("status: {error}"));
+            let service = options.serve || options.page || options.report;
+            let said = if service { say::warn } else { say::tell };
+            said(format!("status: {error}"));
             ExitCode::from(2)
         }
     }
