@@ -12,12 +12,8 @@ use std::{fs::File, io::Read as _, path::Path};
 pub(super) fn run(file: &Path, json: bool, printer: &Printer) -> Result<(), Failure> {
     let bytes = bounded(file)?;
     match read(file, &bytes) {
-        Ok(found) if json => {
-            printer.data(&format!("{:#}\n", found.json()))?;
-            found.fresh(file)
-        }
+        Ok(found) if json => printer.data(&format!("{:#}\n", found.json())),
         Ok(found) => {
-            found.fresh(file)?;
             let rows = plan::rows(&found.seed);
             let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
             printer.data(
@@ -67,27 +63,20 @@ fn read(file: &Path, bytes: &[u8]) -> Result<Found, SeedError> {
         let burned = seed.is_burned();
         (seed, burned, Vec::new(), "seed")
     };
+    if burned {
+        let used = "a node has used these settings and burned their secrets: it puts back those that it keeps, and no other node can use the file";
+        warnings.push(used.to_owned());
+    }
     warnings.extend(plan::warnings(&seed));
     Ok(Found { seed, warnings, burned, kind })
 }
 
 impl Found {
-    /// Refuses what a node has used already.
-    fn fresh(&self, file: &Path) -> Result<(), Failure> {
-        if !self.burned {
-            return Ok(());
-        }
-        Err(Failure::with_hint(
-            format!("{}: a node has used these settings, and its secrets were burned", file.display()),
-            "write the secrets in again, or make a new file with `hcimage seed new`",
-        ))
-    }
-
     fn json(&self) -> Value {
         let rows = plan::rows(&self.seed).into_iter();
         let plan: Vec<Value> = rows.map(|(what, value)| json!({ "what": what, "answer": value })).collect();
         json!({
-            "ok": !self.burned, "kind": self.kind, "burned": self.burned, "plan": plan, "warnings": self.warnings,
+            "ok": true, "kind": self.kind, "burned": self.burned, "plan": plan, "warnings": self.warnings,
             "problems": [],
         })
     }

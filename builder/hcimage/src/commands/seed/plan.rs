@@ -80,7 +80,9 @@ fn cluster_rows(cluster: &Cluster) -> Vec<(String, String)> {
         (Role::Server, None) => "first server of a new cluster".to_owned(),
     };
     row("cluster", place);
-    if let Ok(token) = Token::parse(&cluster.token) {
+    if cluster.token.is_burned() {
+        row("token", "burned: the one that the node keeps".to_owned());
+    } else if let Ok(token) = Token::parse(&cluster.token) {
         let kind = match token.credentials {
             Credentials::Password(_) => "the cluster's own",
             Credentials::Bootstrap(_) => "one for agents that expires",
