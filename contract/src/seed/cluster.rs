@@ -113,7 +113,7 @@ fn check_token(findings: &mut Findings<'_>, field: Field<'_>, asked: &Asked) {
     }
     let token = match Token::parse(&Secret::new(field.text)) {
         Ok(token) => token,
-        Err(why) => return findings.add(field.at, why.to_string()),
+        Err(why) => return findings.add(field.at, format!("{why}.")),
     };
     if asked.first {
         if token.ca.is_some() {

@@ -56,7 +56,7 @@ pub(super) fn reserved(label: &str) -> Result<(), String> {
         Some("node-role.kubernetes.io") => "role",
         _ => name,
     };
-    Err(format!("label \"{label}\" is reserved and would stop k3s; use \"hc.home/{instead}\""))
+    Err(format!("label \"{label}\" is reserved and would stop k3s; use \"hc.home/{instead}\"."))
 }
 
 /// A taint, `KEY[=VALUE]:EFFECT`; gives back what must be unique.
