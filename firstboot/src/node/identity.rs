@@ -14,20 +14,6 @@ use std::{
 const AGENT: &str = "/var/lib/rancher/k3s/agent";
 const AGENT_ENDINGS: [&str; 3] = ["crt", "key", "kubeconfig"];
 
-/// Notes that the cluster has accepted this node as `name`: from now on the node keeps that name, whatever a seed says,
-/// until `hcnode reset-identity`.
-///
-/// # Errors
-/// When state cannot be written.
-pub fn accepted_as(name: &str) -> io::Result<()> {
-    let path = Path::new(place::JOINED_AS);
-    let line = format!("{name}\n");
-    if file::read(path)?.is_some_and(|known| known == line.as_bytes()) {
-        return Ok(());
-    }
-    file::replace(path, line.as_bytes(), 0o600)
-}
-
 /// `hcnode escrow`: prints the `[identity]` of a seed.
 #[must_use]
 pub fn escrow() -> ExitCode {
