@@ -15,6 +15,12 @@ struct Arguments {
 enum Act {
     /// Read the seed and carry the settings out (a service does this at every boot)
     FirstBoot,
+    /// Bring the node into the cluster that its settings ask for, and say how it stands there (a service does this)
+    Join {
+        /// Go the way up to the token's own answer (J1 to J9), print each step, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Ask the services' probes
     Health(node::health::Options),
     /// Print what the node is doing, and why it does not go on
@@ -32,6 +38,8 @@ enum Act {
 fn main() -> ExitCode {
     match Arguments::parse().act {
         Act::FirstBoot => node::first_boot::run(),
+        Act::Join { dry_run: true } => node::join::rehearse(),
+        Act::Join { dry_run: false } => node::join::run(),
         Act::Health(options) => node::health::run(options),
         Act::Status(options) => node::status::run(options),
         Act::Escrow => node::identity::escrow(),

@@ -2,6 +2,7 @@
 //! `status` puts the parts together. Decisions are functions over values with scenario tables; ports are thin, with a
 //! fake each.
 
+pub mod artifact;
 pub mod boot;
 pub mod burn;
 pub mod card;

@@ -8,7 +8,7 @@ use super::{
     progress::Progress,
 };
 use crate::node::{part::Part, say, supervisor::SupervisorError};
-use contract::{Reason, Stage};
+use contract::{Reason, Stage, seed::Role};
 use std::io;
 
 /// How often a node that is ready is looked at again, in seconds.
@@ -42,12 +42,18 @@ impl<'p, M: Machine, S: Supervisor> Way<'p, M, S> {
         &self.facts
     }
 
+    /// What the next step will be.
+    #[must_use]
+    pub fn peek(&self) -> Step {
+        next(&self.order, &self.progress, &self.facts)
+    }
+
     /// Takes one step, and says which it was.
     ///
     /// # Errors
     /// When this machine cannot be looked at, or does not keep what it is given.
     pub fn step(&mut self) -> io::Result<Step> {
-        let step = next(&self.order, &self.progress, &self.facts);
+        let step = self.peek();
         match &step {
             Step::Look(look) => self.look(*look)?,
             Step::Wait(wait) => self.wait(wait)?,
@@ -175,6 +181,9 @@ impl<'p, M: Machine, S: Supervisor> Way<'p, M, S> {
         (self.facts.tries, self.facts.waited) = (0, 0);
         let reason = match &self.facts.burned {
             Some(Err(why)) => Some(super::reasons::not_burned(why)),
+            _ if self.order.role == Role::Server && !self.machine.copied_off()? => {
+                Some(super::reasons::single_copy())
+            }
             _ => None,
         };
         let part = Part { stage: Stage::Ready, reason, next: String::new(), probes: Vec::new() };

@@ -43,6 +43,8 @@ pub trait Machine {
     fn path(&mut self, services: &[Cidr]) -> u8;
     /// J15.
     fn burn(&mut self) -> Result<(), String>;
+    /// S05: whether the owner keeps the cluster's token somewhere else too.
+    fn copied_off(&mut self) -> io::Result<bool>;
     /// How far the node came before.
     fn progress(&mut self) -> io::Result<Progress>;
     /// Keeps how far it came.

@@ -121,10 +121,6 @@ pub(super) fn server_in_the_past(server: u64, clocks: &Clocks) -> Reason {
     reason(Code::J05, "clock", Blame::Elsewhere, text)
 }
 
-pub(super) fn clock_not_set(why: &str) -> Reason {
-    reason(Code::J05, "clock", Blame::Node, format!("the clock cannot be set: {why}."))
-}
-
 /// `nas.lan (192.168.1.10)`, or the address alone.
 fn place(server: &Address, address: Option<SocketAddr>) -> String {
     match address {

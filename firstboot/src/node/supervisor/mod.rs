@@ -11,7 +11,7 @@ mod http;
 mod tls;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use bundle::{Bundle, BundleError, ca_hash};
 pub use certificate::{Certificate, NotACertificate};
@@ -187,6 +187,17 @@ impl Pinned<'_> {
     fn trust(&self) -> Trust<'_> {
         Trust::Pinned { bundle: self.bundle, at: self.at }
     }
+}
+
+/// Asks a service of this machine for `path`, without TLS: for loopback only.
+///
+/// # Errors
+/// When it does not answer.
+pub fn plain(address: SocketAddr, path: &str, patience: Duration) -> Result<Answer, SupervisorError> {
+    let answer = Timed::connect(address, patience)
+        .map_err(HttpError::Io)
+        .and_then(|mut stream| http::ask(&mut stream, &address.to_string(), path, None, CACERTS_LIMIT));
+    answer.map_err(|error| judge(error, Trust::Blind, None))
 }
 
 /// Who a node is to a supervisor before it has a certificate.

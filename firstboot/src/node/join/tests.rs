@@ -1,0 +1,701 @@
+//! Every row of the way, provoked: what the owner reads, whose fault it is, whether the token was sent, and that the
+//! node goes on by itself when the trouble is over.
+
+mod world;
+
+use super::{
+    Order,
+    facts::{ArtifactFault, AuthorityFault, Contact, Entry, K3s, Kubelet, NodeState, Seen, Unit},
+    k3s, reasons,
+};
+use crate::node::supervisor::tests::kit::NOW;
+use crate::node::supervisor::{BundleError, Cluster, Proof, SupervisorError};
+use contract::{
+    Blame, Code, Digest, Stage,
+    seed::{Role, Secret},
+};
+use world::{BUILT, Server, World, address, cluster, node, order};
+
+type Change = fn(&mut World, &mut Server);
+
+/// A row: what is wrong, what is said, whose fault it is.
+type Row = (&'static str, Blame, Change);
+
+fn digest(start: &str) -> Digest {
+    format!("{start}{}", "0".repeat(64 - start.len())).parse().unwrap()
+}
+
+fn log(world: &mut World, line: &str) {
+    world.unit =
+        Unit { state: "activating".to_owned(), files: (2, 7), log: vec![line.to_owned()], ..Unit::default() };
+    world.kubelet = Kubelet::Not("refused".to_owned());
+}
+
+/// Before the token is sent.
+const EARLY: &[Row] = &[
+    (
+        "HC-J02 name: this card was joined as \"pi2\" but config says \"pi3\". Use \"hcimage reset-identity\" or fix the name.",
+        Blame::Settings,
+        |world, _| world.host.joined_as = Some("pi2".to_owned()),
+    ),
+    (
+        "HC-J03 kernel: memory cgroup is off. Add cgroup_enable=memory to cmdline.txt (hcimage images have it: was the file edited?).",
+        Blame::Node,
+        |world, _| world.host.controllers.retain(|name| name != "memory"),
+    ),
+    (
+        "HC-J03 kernel: pids cgroup is off; this kernel cannot limit what containers use.",
+        Blame::Node,
+        |world, _| world.host.controllers.retain(|name| name != "pids"),
+    ),
+    (
+        "HC-J03 kernel: module br_netfilter is not in this image, containers need it. Build the image with overlay k3s.",
+        Blame::Node,
+        |world, _| world.host.missing_modules = vec!["br_netfilter".to_owned()],
+    ),
+    ("HC-J03 storage: /var is on overlayfs, containers cannot start.", Blame::Node, |world, _| {
+        world.host.var = "overlay".to_owned();
+    }),
+    (
+        "HC-J03 storage: /var is full: 12 MiB are free, containers need 4096 MiB. Delete something, or use a larger disk.",
+        Blame::Node,
+        |world, _| world.host.free = 12 << 20,
+    ),
+    (
+        "HC-J03 storage: /etc/rancher is not kept over a restart; the cluster would not know this node again.",
+        Blame::Node,
+        |world, _| world.host.rancher = false,
+    ),
+    (
+        "HC-J03 kernel: kernel.keys.root_maxkeys is 200, containers need 1000000. Was the sysctl changed?",
+        Blame::Node,
+        |world, _| world.host.root_maxkeys = 200,
+    ),
+    (
+        "HC-J10 config: the seed asks for a cluster, and this image has no k3s. Write an image of the profile k3s-agent, k3s-server or dnas-node.",
+        Blame::Settings,
+        |world, _| world.host.k3s = K3s::Missing,
+    ),
+    ("HC-J04 network: no cable connected (no port has a carrier).", Blame::Elsewhere, |world, _| {
+        world.network.carrier = false;
+        world.network.addresses.clear();
+    }),
+    ("HC-J04 network: cable connected but no address from DHCP for 60 s.", Blame::Elsewhere, |world, _| {
+        world.network.addresses.clear();
+    }),
+    (
+        "HC-J04 network: no default route: the network named no router. k3s needs one; set gateway in the seed.",
+        Blame::Elsewhere,
+        |world, _| world.network.gateway = None,
+    ),
+    (
+        "HC-J04 network: your LAN 10.42.1.0/24 overlaps the pod network 10.42.0.0/16.",
+        Blame::Settings,
+        |world, _| world.network.addresses = vec!["10.42.1.20/24".parse().unwrap()],
+    ),
+    (
+        "HC-J04 network: your LAN 10.43.0.0/24 overlaps the service network 10.43.0.0/16.",
+        Blame::Settings,
+        |world, _| world.network.addresses = vec!["10.43.0.9/24".parse().unwrap()],
+    ),
+    (
+        "HC-J05 clock: node says 1970-01-01 and no time server answers. Check the network or set [time].",
+        Blame::Elsewhere,
+        |world, server| {
+            (world.clocks.now, world.clocks.synchronized) = (42, false);
+            server.proof = Ok(Proof { date: None, certificate: None });
+        },
+    ),
+    (
+        "HC-J05 clock: server says 2001-09-09, but this image was built on 2026-02-19. Set the server's clock.",
+        Blame::Elsewhere,
+        |world, server| {
+            world.clocks.synchronized = false;
+            server.proof = Ok(Proof { date: Some(1_000_000_000), certificate: None });
+        },
+    ),
+    (
+        "HC-J06 server: nas.lan (192.168.1.10) refuses port 6443 - is k3s running there / firewall open?",
+        Blame::Elsewhere,
+        |_, server| server.contact = Contact::Not { address: address(), error: SupervisorError::Refused },
+    ),
+    (
+        "HC-J06 server: nas.lan (192.168.1.10) does not answer on port 6443. Is it switched on?",
+        Blame::Elsewhere,
+        |_, server| server.contact = Contact::Not { address: address(), error: SupervisorError::Silent },
+    ),
+    (
+        "HC-J06 server: nas.lan: name not found. Check the name, or write the server's address.",
+        Blame::Elsewhere,
+        |_, server| server.contact = Contact::NotFound,
+    ),
+    (
+        "HC-J06 server: nas.lan (192.168.1.10) answers on port 6443, but not as a k3s server: it answers 404 to /ping.",
+        Blame::Elsewhere,
+        |_, server| {
+            let error = SupervisorError::Strange("it answers 404 to /ping".to_owned());
+            server.contact = Contact::Not { address: address(), error };
+        },
+    ),
+    (
+        "HC-J07 trust: the machine at 192.168.1.10 is NOT the cluster this card was made for (CA 3f9a.. expected 77c2..). Stopped before sending the token. Cluster reinstalled, or wrong address?",
+        Blame::Elsewhere,
+        |_, server| {
+            let mismatch = BundleError::Mismatch { found: digest("3f9a"), expected: digest("77c2") };
+            server.authority = Err(AuthorityFault::Bundle(mismatch));
+        },
+    ),
+    (
+        "HC-J07 trust: nas.lan (192.168.1.10) sends no CA: the answer holds no certificate. Stopped before sending the token.",
+        Blame::Elsewhere,
+        |_, server| server.authority = Err(AuthorityFault::Bundle(BundleError::Empty)),
+    ),
+    (
+        "HC-J06 server: nas.lan (192.168.1.10) answers 503 to /cacerts; a k3s server would answer with its CA.",
+        Blame::Elsewhere,
+        |_, server| server.authority = Err(AuthorityFault::Status(503)),
+    ),
+    (
+        "HC-J08 tls: server certificate is not yet valid (server clock 2026-06-15, node clock 2026-02-19).",
+        Blame::Elsewhere,
+        |world, server| {
+            world.clocks.now = BUILT;
+            let (not_before, not_after) = (BUILT + 1000, NOW);
+            server.proof = Err(SupervisorError::Time { not_before, not_after, at: BUILT });
+        },
+    ),
+    (
+        "HC-J08 tls: server certificate has expired on 2026-02-19 (server clock 2026-06-15, node clock 2026-06-15).",
+        Blame::Elsewhere,
+        |_, server| server.proof = Err(SupervisorError::Time { not_before: 0, not_after: BUILT, at: NOW }),
+    ),
+    (
+        "HC-J08 tls: nas.lan (192.168.1.10) shows the cluster's CA, but its own certificate is not signed by it. Stopped before sending the token. Is another machine using this address?",
+        Blame::Elsewhere,
+        |_, server| server.proof = Err(SupervisorError::Foreign),
+    ),
+    (
+        "HC-J08 tls: server certificate is for nas.lan, not for 127.0.0.1 as those of k3s are. Stopped before sending the token.",
+        Blame::Elsewhere,
+        |_, server| server.proof = Err(SupervisorError::Name { names: vec!["nas.lan".to_owned()] }),
+    ),
+];
+
+/// When the token was sent, and after.
+const LATE: &[Row] = &[
+    (
+        "HC-J09 token: the cluster rejects this token (expired, or rotated). Make a new one: hcimage token renew pi3.",
+        Blame::Settings,
+        |_, server| server.entry = Entry::Status(401),
+    ),
+    ("HC-J09 token: token is valid but may not join nodes.", Blame::Settings, |_, server| {
+        server.entry = Entry::Status(403);
+    }),
+    ("HC-J09 server: server is starting, waiting (1 min).", Blame::Elsewhere, |_, server| {
+        server.entry = Entry::Status(503);
+    }),
+    (
+        "HC-J09 server: nas.lan (192.168.1.10) answers 500 to /v1-k3s/config.",
+        Blame::Elsewhere,
+        |_, server| {
+            server.entry = Entry::Status(500);
+        },
+    ),
+    (
+        "HC-A01 artifact: k3s is not in this image, and github.com cannot be reached: no route to host. It is tried again; everything else works meanwhile.",
+        Blame::Elsewhere,
+        |world, _| {
+            world.host.k3s = K3s::Deferred;
+            let (name, host, why) =
+                ("k3s".to_owned(), "github.com".to_owned(), "no route to host".to_owned());
+            world.artifacts = Err(ArtifactFault { name, host, why, ours: false });
+        },
+    ),
+    ("HC-A01 artifact: k3s cannot be kept here: no space left on device.", Blame::Node, |world, _| {
+        let why = "no space left on device".to_owned();
+        world.artifacts = Err(ArtifactFault { name: "k3s".to_owned(), host: String::new(), why, ours: true });
+    }),
+    ("HC-J10 config: k3s's settings cannot be written: read-only file system.", Blame::Node, |world, _| {
+        world.write = Some("read-only file system")
+    }),
+    (
+        "HC-J11 identity: the cluster already knows another machine called \"pi3\". Re-flash with its escrow (hcimage flash --keep-identity pi3), or remove it there: kubectl delete node pi3.",
+        Blame::Settings,
+        |world, _| {
+            log(
+                world,
+                "level=error msg=\"Node password rejected, duplicate hostname or contents of '/etc/rancher/node/password' may not match server node-passwd entry\"",
+            );
+        },
+    ),
+    (
+        "HC-J07 trust: the machine at 192.168.1.10 is NOT the cluster this card was made for (k3s compared its CA). Cluster reinstalled, or wrong address?",
+        Blame::Elsewhere,
+        |world, _| log(world, "token CA hash does not match the Cluster CA certificate hash: a != b"),
+    ),
+    (
+        "HC-J06 server: 192.168.1.10 does not answer on port 6443. Is it switched on?",
+        Blame::Elsewhere,
+        |world, _| {
+            log(
+                world,
+                "Failed to validate connection to cluster at https://127.0.0.1:6444: failed to get CA certs: EOF",
+            )
+        },
+    ),
+    ("HC-J03 storage: /var is on overlayfs, containers cannot start.", Blame::Node, |world, _| {
+        log(
+            world,
+            "\"overlayfs\" snapshotter cannot be enabled for \"/var/lib/rancher/k3s/agent/containerd\"",
+        );
+    }),
+    (
+        "HC-J03 kernel: memory cgroup is off. Add cgroup_enable=memory to cmdline.txt (hcimage images have it: was the file edited?).",
+        Blame::Node,
+        |world, _| log(world, "level=fatal msg=\"failed to find memory cgroup (v2)\""),
+    ),
+    (
+        "HC-J03 storage: /var is full, containers cannot start. Delete something, or use a larger disk.",
+        Blame::Node,
+        |world, _| log(world, "write /var/lib/rancher/k3s/data: no space left on device"),
+    ),
+    (
+        "HC-J09 token: the cluster rejects this token (expired, or rotated). Make a new one: hcimage token renew pi3.",
+        Blame::Settings,
+        |world, _| {
+            log(
+                world,
+                "Waiting to retrieve agent configuration; server is not ready: https://127.0.0.1:6444/v1-k3s/config: 401 Unauthorized",
+            )
+        },
+    ),
+    (
+        "HC-J11 k3s: k3s-agent.service does not get on: 2 of 7 files after 180 s. It says: thinking",
+        Blame::Node,
+        |world, _| log(world, "thinking"),
+    ),
+    ("HC-J12 runtime: still importing images (7 of 12).", Blame::Node, |world, _| {
+        (world.unit.imported, world.unit.archives) = (7, 12);
+        world.kubelet = Kubelet::Not("refused".to_owned());
+    }),
+    ("HC-J12 runtime: kubelet keeps exiting: failed to run Kubelet: swap is on", Blame::Node, |world, _| {
+        world.unit.log = vec!["failed to run Kubelet: swap is on".to_owned()];
+        world.kubelet = Kubelet::Not("refused".to_owned());
+    }),
+    (
+        "HC-J13 ready: joined, but not Ready: KubeletNotReady NetworkPluginNotReady (flannel: udp 8472 blocked?)",
+        Blame::Node,
+        |world, _| {
+            let why = "KubeletNotReady NetworkPluginNotReady".to_owned();
+            world.node = Seen::Node(Box::new(NodeState { ready: false, why, ..node() }));
+        },
+    ),
+    (
+        "HC-J13 ready: joined, but the node's network is not set up (NetworkUnavailable).",
+        Blame::Node,
+        |world, _| world.node = Seen::Node(Box::new(NodeState { network: false, ..node() })),
+    ),
+    (
+        "HC-J13 ready: joined, but the cluster has the address 10.0.2.15 for this node, not 192.168.1.20.",
+        Blame::Node,
+        |world, _| {
+            world.node =
+                Seen::Node(Box::new(NodeState { addresses: vec!["10.0.2.15".parse().unwrap()], ..node() }));
+        },
+    ),
+    (
+        "HC-J13 ready: this node's k3s 1.35 is newer than the server's 1.34. Update the servers first.",
+        Blame::Elsewhere,
+        |world, _| {
+            world.node = Seen::Node(Box::new(NodeState { version: "v1.35.0+k3s1".to_owned(), ..node() }))
+        },
+    ),
+    (
+        "HC-J13 ready: this node's k3s 1.30 is more than three versions older than the server's 1.34. Update this node.",
+        Blame::Node,
+        |world, _| {
+            world.node = Seen::Node(Box::new(NodeState { version: "v1.30.9+k3s1".to_owned(), ..node() }))
+        },
+    ),
+    ("HC-J13 ready: the cluster has no node \"pi3\" although the kubelet runs.", Blame::Node, |world, _| {
+        world.node = Seen::Unknown;
+    }),
+    (
+        "HC-J13 ready: the cluster's API cannot be asked for this node: the connection was refused.",
+        Blame::Elsewhere,
+        |world, _| world.node = Seen::Away("the connection was refused".to_owned()),
+    ),
+    (
+        "HC-J14 overlay: pods on this node cannot reach the API service; UDP 8472 to 192.168.1.10 seems filtered.",
+        Blame::Elsewhere,
+        |world, _| world.path = 2,
+    ),
+];
+
+#[test]
+fn every_row_says_what_it_should_and_nothing_is_sent_too_early() {
+    for (late, rows) in [(false, EARLY), (true, LATE)] {
+        for (expected, blame, change) in rows {
+            let (mut world, mut server) = World::new();
+            change(&mut world, &mut server);
+            assert!(!world.follow(&order(), &mut server, 900).unwrap(), "{expected}: the node went on");
+            let told = world.reasons();
+            let (_, first) = told.first().unwrap_or_else(|| panic!("{expected}: nothing was said"));
+            assert_eq!(first.to_string(), *expected);
+            assert_eq!(first.blame, *blame, "{expected}");
+            assert_eq!(server.entered > 0, late, "{expected}: the token was sent {} times", server.entered);
+            assert!(
+                !world.disk.burned && !world.disk.progress.joined || expected.contains("J14"),
+                "{expected}"
+            );
+            for (_, part) in &world.said {
+                assert!(!format!("{part:?}").contains("f00df00d"), "{expected}: the token was said");
+                assert_ne!(part.stage, Stage::Ready, "{expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_server_that_is_fixed_is_joined_without_a_hand() {
+    let faults: [Change; 7] = [
+        |_, server| server.contact = Contact::NotFound,
+        |_, server| server.contact = Contact::Not { address: address(), error: SupervisorError::Refused },
+        |_, server| server.authority = Err(AuthorityFault::Bundle(BundleError::Empty)),
+        |_, server| server.proof = Err(SupervisorError::Foreign),
+        |_, server| server.entry = Entry::Status(401),
+        |_, server| server.entry = Entry::Status(503),
+        |_, server| server.entry = Entry::Away(SupervisorError::Silent),
+    ];
+    for (number, change) in faults.into_iter().enumerate() {
+        let (mut world, mut server) = World::new();
+        change(&mut world, &mut server);
+        server.heals = 600;
+        assert!(world.follow(&order(), &mut server, 1200).unwrap(), "fault {number}");
+        let (at, last) = world.said.last().unwrap();
+        assert_eq!((last.stage, last.reason.as_ref()), (Stage::Ready, None), "fault {number}");
+        assert!(*at < 700, "fault {number}: seen at once, not after {at} s");
+    }
+}
+
+#[test]
+fn the_way_of_a_good_day() {
+    let (mut world, mut server) = World::new();
+    assert!(world.follow(&order(), &mut server, 60).unwrap());
+    assert_eq!(world.started, ["k3s-agent.service"]);
+    assert_eq!(server.entered, 1);
+    assert!(world.disk.burned && world.disk.progress.joined && world.disk.progress.burned);
+    assert_eq!(world.disk.name.as_deref(), Some("pi3"));
+    assert_eq!(world.stepped, [0_u64; 0], "a clock that is right is left alone");
+    assert!(world.reasons().is_empty());
+}
+
+#[test]
+fn the_power_may_go_at_every_write() {
+    for role in [Role::Agent, Role::Server] {
+        let order = Order::check("pi3", &cluster(role, Some("https://nas.lan"))).unwrap();
+        let (mut world, mut server) = World::new();
+        assert!(world.follow(&order, &mut server, 60).unwrap());
+        let all = world.writes;
+        assert!(all >= 6, "{all} writes");
+        for cut in 0..all {
+            let (mut world, mut server) = World::new();
+            world.cut = Some(cut);
+            let went = world.follow(&order, &mut server, 60);
+            let whole = matches!(went, Ok(true)) && world.disk.progress.burned;
+            assert!(!whole, "cut at {cut}: nothing was cut");
+            let disk = world.disk;
+            let (mut world, mut server) = World::new();
+            world.disk = disk;
+            assert!(
+                world.follow(&order, &mut server, 60).unwrap(),
+                "cut at {cut}: the node did not come up again"
+            );
+            assert!(world.disk.burned && world.disk.progress.burned, "cut at {cut}");
+            assert_eq!(world.disk.name.as_deref(), Some("pi3"), "cut at {cut}");
+            assert_eq!(world.disk.files.len(), 2, "cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn a_board_without_a_clock_takes_its_server_s_time_once() {
+    for (now, saved, floor) in [(0, None, BUILT), (BUILT, None, BUILT), (5, Some(BUILT + 100), BUILT)] {
+        let (mut world, mut server) = World::new();
+        world.clocks = crate::node::clock::Clocks { now, floor, saved, synchronized: false };
+        assert!(world.follow(&order(), &mut server, 60).unwrap(), "at {now}");
+        assert_eq!(world.stepped, [NOW + 7], "at {now}");
+        assert_eq!(server.judged, [NOW + 7], "certificates are judged by the claimed time");
+        assert!(world.reasons().is_empty());
+    }
+}
+
+#[test]
+fn a_member_starts_without_asking_and_with_an_expired_token() {
+    let (mut world, mut server) = World::new();
+    assert!(world.follow(&order(), &mut server, 60).unwrap());
+    let disk = world.disk;
+    let again = |change: Change| {
+        let (mut world, mut server) = World::new();
+        world.disk = disk.clone();
+        world.host.certificate = Some((BUILT, NOW + 1000));
+        server.entry = Entry::Status(401);
+        change(&mut world, &mut server);
+        let rested = world.follow(&order(), &mut server, 900).unwrap();
+        (world, server, rested)
+    };
+    let (world, server, rested) = again(|_, _| ());
+    assert!(rested && server.knocked.is_empty() && server.entered == 0);
+    assert_eq!(world.started.len(), 1);
+    // Its certificate ran out on the shelf: it needs a token that counts.
+    let (world, server, rested) = again(|world, _| world.host.certificate = Some((BUILT, NOW - 1)));
+    assert!(!rested && server.entered > 0);
+    assert_eq!(world.reasons()[0].1.code, Code::J09);
+    // Its Node was deleted.
+    let (world, _, rested) = again(|world, _| {
+        log(world, "Waiting to retrieve agent configuration; server is not ready: 401 Unauthorized")
+    });
+    assert!(!rested);
+    assert_eq!(
+        world.reasons()[0].1.to_string(),
+        "HC-J09 token: the cluster has forgotten this node, and rejects its old token. Make a new one: hcimage token renew pi3."
+    );
+    assert_eq!(world.said.iter().map(|(_, part)| part.stage).next_back(), Some(Stage::Degraded));
+}
+
+#[test]
+fn another_seed_begins_anew_and_another_name_is_refused() {
+    let (mut world, mut server) = World::new();
+    assert!(world.follow(&order(), &mut server, 60).unwrap());
+    world.host.certificate = Some((BUILT, NOW + 1000));
+    let mut other = cluster(Role::Agent, Some("https://nas.lan"));
+    other.token = Secret::new(format!("K10{}::node:other", "77c2".repeat(16)));
+    assert!(world.follow(&Order::check("pi3", &other).unwrap(), &mut server, 60).unwrap());
+    assert_eq!(server.entered, 2);
+    assert!(!world.follow(&Order::check("pi4", &other).unwrap(), &mut server, 60).unwrap());
+    assert_eq!(world.reasons()[0].1.code, Code::J02);
+}
+
+#[test]
+fn the_cluster_s_real_networks_are_compared_too() {
+    let (mut world, mut server) = World::new();
+    let pods = vec!["192.168.0.0/16".parse().unwrap()];
+    server.entry = Entry::Admitted(Cluster { pods, ..Cluster::default() });
+    assert!(!world.follow(&order(), &mut server, 120).unwrap());
+    assert_eq!(
+        world.reasons()[0].1.to_string(),
+        "HC-J04 network: your LAN 192.168.1.0/24 overlaps the pod network 192.168.0.0/16."
+    );
+    assert!(world.started.is_empty());
+}
+
+#[test]
+fn a_seed_that_cannot_be_erased_is_told_and_tried_again() {
+    let (mut world, mut server) = World::new();
+    world.burn = Err("the card is write-protected".to_owned());
+    assert!(world.follow(&order(), &mut server, 60).unwrap());
+    let (_, last) = world.said.last().unwrap();
+    assert_eq!(last.stage, Stage::Ready);
+    let reason = last.reason.as_ref().unwrap();
+    assert_eq!(
+        reason.to_string(),
+        "HC-J15 warning: could not erase the token from the card (the card is write-protected); a token with a time limit expires by itself."
+    );
+    world.burn = Ok(());
+    assert!(world.follow(&order(), &mut server, 60).unwrap());
+    assert!(world.disk.burned);
+}
+
+#[test]
+fn local_never_reaches_k3s() {
+    for (url, at, expected) in [
+        ("https://nas.local", Some(address()), "https://192.168.1.10:6443"),
+        ("https://NAS.local.:7443", Some(address()), "https://192.168.1.10:6443"),
+        ("https://nas.lan:7443", Some(address()), "https://nas.lan:7443"),
+        ("https://192.168.1.10", Some(address()), "https://192.168.1.10:6443"),
+        ("https://[fd00::1]", Some("[fd00::1]:6443".parse().unwrap()), "https://[fd00::1]:6443"),
+    ] {
+        let order = Order::check("pi3", &cluster(Role::Agent, Some(url))).unwrap();
+        let files = k3s::settings(&order, at, None);
+        let settings: serde_json::Value = serde_json::from_str(&files[1].text).unwrap();
+        assert_eq!(settings["server"], expected);
+        assert!(!files[1].text.contains(".local"), "{url}");
+    }
+}
+
+#[test]
+fn k3s_s_settings_and_its_token() {
+    let mut asked = cluster(Role::Agent, Some("https://nas.lan"));
+    asked.labels.insert("hc.home/room".to_owned(), "attic".to_owned());
+    asked.taints.push("hc.home/slow=yes:NoSchedule".to_owned());
+    let order = Order::check("pi3", &asked).unwrap();
+    let files = k3s::settings(&order, Some(address()), Some("192.168.1.20".parse().unwrap()));
+    assert_eq!((files[0].path, files[1].path), (k3s::TOKEN, k3s::SETTINGS), "the token is there first");
+    assert_eq!(files[0].text, format!("K10{}::node:f00df00df00df00d\n", "77c2".repeat(16)));
+    let expected = serde_json::json!({
+        "server": "https://nas.lan:6443",
+        "token-file": "/etc/rancher/k3s/token",
+        "node-name": "pi3",
+        "node-ip": "192.168.1.20",
+        "node-label+": ["hc.home/room=attic"],
+        "node-taint+": ["hc.home/slow=yes:NoSchedule"],
+    });
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&files[1].text).unwrap(), expected);
+    assert!(!format!("{files:?} {order:?}").contains("f00df00d"), "the token is not shown");
+    let mut first = cluster(Role::Server, None);
+    first.token = Secret::new("short");
+    first.tls_san = vec!["nas.local".to_owned()];
+    first.virtual_ip = Some("192.168.1.9".parse().unwrap());
+    let order = Order::check("nas", &first).unwrap();
+    let text = &k3s::settings(&order, None, None)[1].text;
+    let settings: serde_json::Value = serde_json::from_str(text).unwrap();
+    assert_eq!(settings["cluster-init"], true);
+    assert_eq!(settings["tls-san+"], serde_json::json!(["nas.local", "192.168.1.9"]));
+}
+
+#[test]
+fn orders_that_their_owner_must_mend() {
+    let agent = || cluster(Role::Agent, Some("https://nas.lan"));
+    let hash = "77c2".repeat(16);
+    let with = |token: String| contract::seed::Cluster { token: Secret::new(token), ..agent() };
+    let cases = [
+        (
+            "pi3",
+            with(format!("K10{}::node:x", &hash[3..])),
+            "HC-J01 config: token is cut off (CA hash has 61 of 64 characters). Copy the whole line from \"hcimage token\"",
+        ),
+        (
+            "pi3",
+            with("short".to_owned()),
+            "HC-J01 config: token has no CA hash, so this node could not tell its cluster from a stranger. Copy the whole line from \"hcimage token\", or write allow-unpinned = true.",
+        ),
+        (
+            "pi3",
+            cluster(Role::Agent, Some("http://nas.lan")),
+            "HC-J01 config: server is \"http://nas.lan\", expected https://HOST or https://HOST:PORT.",
+        ),
+        (
+            "pi3",
+            cluster(Role::Agent, None),
+            "HC-J01 config: an agent needs a server. Write server = \"https://HOST\" below [cluster].",
+        ),
+        (
+            "nas",
+            contract::seed::Cluster {
+                role: Role::Server,
+                ..with(format!("K10{hash}::abcdef.0123456789abcdef"))
+            },
+            "HC-J01 config: this token lets agents in only; a server needs the server's own token.",
+        ),
+        (
+            "raspberrypi",
+            agent(),
+            "HC-J02 name: \"raspberrypi\" is every machine's name; two of them cannot be in one cluster. Set hostname in the seed.",
+        ),
+        (
+            "pi3",
+            contract::seed::Cluster {
+                labels: [("node-role.kubernetes.io/worker".to_owned(), "true".to_owned())].into(),
+                ..agent()
+            },
+            "HC-J10 config: label \"node-role.kubernetes.io/worker\" is reserved and would stop k3s; use \"hc.home/role\".",
+        ),
+    ];
+    for (name, cluster, expected) in cases {
+        let reason = Order::check(name, &cluster).unwrap_err();
+        assert_eq!(reason.to_string(), expected);
+        assert_eq!(reason.blame, Blame::Settings);
+    }
+    let unpinned = contract::seed::Cluster { allow_unpinned: true, ..with("short".to_owned()) };
+    assert!(Order::check("pi3", &unpinned).is_ok());
+    let fine =
+        contract::seed::Cluster { labels: [("notk8s.io/x".to_owned(), String::new())].into(), ..agent() };
+    assert!(Order::check("pi3", &fine).is_ok(), "another's domain that ends alike");
+}
+
+#[test]
+fn roles_send_their_own_user() {
+    let user = |role| Order::check("pi3", &cluster(role, Some("https://nas.lan"))).unwrap().user();
+    assert_eq!((user(Role::Agent), user(Role::Server)), ("node", "server"));
+}
+
+#[test]
+fn the_first_server_asks_nobody_and_waits_for_the_time() {
+    let mut first = cluster(Role::Server, None);
+    first.token = Secret::new("short");
+    let order = Order::check("nas", &first).unwrap();
+    let (mut world, mut server) = World::new();
+    assert!(world.follow(&order, &mut server, 60).unwrap());
+    assert!(server.knocked.is_empty() && server.entered == 0);
+    assert_eq!(world.started, ["k3s.service"]);
+    let (_, last) = world.said.last().unwrap();
+    assert_eq!(last.stage, Stage::Ready);
+    assert_eq!(
+        last.reason.as_ref().unwrap().to_string(),
+        "HC-S05 backup: this cluster has no off-node copy of its token; if this disk dies it cannot be restored."
+    );
+    let (mut world, mut server) = World::new();
+    (world.clocks.now, world.clocks.synchronized) = (0, false);
+    assert!(!world.follow(&order, &mut server, 300).unwrap());
+    let (at, reason) = &world.reasons()[0];
+    assert_eq!((reason.code, *at), (Code::J05, 60));
+    let (mut world, mut server) = World::new();
+    world.api = Err("/readyz answers 500".to_owned());
+    assert!(!world.follow(&order, &mut server, 300).unwrap());
+    let (at, reason) = &world.reasons()[0];
+    assert_eq!(
+        reason.to_string(),
+        "HC-S03 server: the API server of this node is not ready: /readyz answers 500."
+    );
+    assert!(*at >= 120);
+}
+
+#[test]
+fn servers_say_their_own_troubles() {
+    let order = Order::check("nas", &cluster(Role::Server, Some("https://nas.lan"))).unwrap();
+    for (line, code, blame) in [
+        ("critical configuration value mismatch: cluster-cidr", Code::S02, Blame::Settings),
+        ("bootstrap data already found and encrypted with different token", Code::S01, Blame::Settings),
+        (
+            "Failed to promote learner: etcdserver: can only promote a learner member which is in sync",
+            Code::S04,
+            Blame::Elsewhere,
+        ),
+    ] {
+        let (mut world, mut server) = World::new();
+        log(&mut world, line);
+        assert!(!world.follow(&order, &mut server, 60).unwrap());
+        assert_eq!((world.reasons()[0].1.code, world.reasons()[0].1.blame), (code, blame), "{line}");
+    }
+}
+
+#[test]
+fn a_server_keeps_a_copy_before_another_version() {
+    let order = Order::check("nas", &cluster(Role::Server, Some("https://nas.lan"))).unwrap();
+    let (mut world, mut server) = World::new();
+    assert!(world.follow(&order, &mut server, 60).unwrap());
+    assert!(world.disk.copies.is_empty(), "nothing ran before");
+    let disk = world.disk;
+    let (mut world, mut server) = World::new();
+    world.disk = disk.clone();
+    world.host.k3s = K3s::There("v1.35.0+k3s1".to_owned());
+    world.copy = Some("no space left on device");
+    assert!(!world.follow(&order, &mut server, 300).unwrap());
+    assert!(world.started.is_empty(), "the new version never touches what was not copied");
+    assert_eq!(world.reasons()[0].1.code, Code::S05);
+    world.copy = None;
+    assert!(world.follow(&order, &mut server, 300).unwrap());
+    assert_eq!(world.disk.copies, ["before-v1.35.0+k3s1-was-v1.34.3+k3s1"]);
+    assert_eq!(world.disk.progress.copy.as_deref(), Some("before-v1.35.0+k3s1-was-v1.34.3+k3s1"));
+    assert!(world.follow(&order, &mut server, 300).unwrap());
+    assert_eq!(world.disk.copies.len(), 1);
+}
+
+#[test]
+fn versions() {
+    for (text, expected) in
+        [("v1.34.3+k3s1", Some(34)), ("1.9", Some(9)), ("v1.34-rc1", Some(34)), ("v2.0", None), ("", None)]
+    {
+        assert_eq!(reasons::minor(text), expected, "{text}");
+    }
+}
