@@ -324,7 +324,8 @@ impl Scene<'_> {
         let Some(kubelet) = &self.facts.kubelet else { return Some(Step::Look(Look::Kubelet)) };
         let Kubelet::Not(why) = kubelet else { return None };
         let patience = 300 + 60 * unit.archives as u64;
-        let reason = if unit.imported < unit.archives {
+        // Once k3s is up it has imported them, and its words of that may be gone.
+        let reason = if unit.state == "activating" && unit.imported < unit.archives {
             Some(reasons::importing(unit.imported, unit.archives))
         } else {
             (waited >= patience).then(|| reasons::kubelet(if unit.log.is_empty() { why } else { last }))

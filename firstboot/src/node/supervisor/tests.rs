@@ -328,6 +328,29 @@ fn openssl_is_a_supervisor_too_with_an_rsa_key_in_both_versions() {
     }
 }
 
+/// k3s writes its keys as OpenSSL does: `EC PRIVATE KEY`.
+#[test]
+fn the_api_knows_the_node_by_its_certificate() {
+    let Some(sec1) = openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout"], b"") else { return };
+    assert!(sec1.contains("BEGIN EC PRIVATE KEY"));
+    let pkcs8 = openssl(&["pkcs8", "-topk8", "-nocrypt"], sec1.as_bytes()).unwrap();
+    // Clients are judged by the real clock here: the certificate counts for ten years.
+    let ca = Ca::new("k3s-client-ca");
+    let mine = ca.client(&KeyPair::from_pem(&pkcs8).unwrap());
+    for (versions, pem) in [(&[&TLS12][..], &sec1), (&[&TLS13][..], &sec1), (&[&TLS13][..], &pkcs8)] {
+        let key = KeyPair::generate().unwrap();
+        let chain = ca.leaf(&["127.0.0.1"], &key, (2026, 2027));
+        let server = TestServer::start_for(Some(&ca), chain, &key, versions, |_| http(200, b"{}"));
+        let bundle = Bundle::unpinned(ca.pem.as_bytes(), NOW).unwrap();
+        let client = Client::new(server.address);
+        let me = ClientKey { certificates: mine.clone().into_bytes(), key: pem.clone().into_bytes() };
+        assert_eq!(client.pinned(&bundle, NOW).api("/readyz", &me).unwrap().status, 200);
+        assert!(client.pinned(&bundle, NOW).prove().is_err(), "without the certificate nobody answers");
+        let broken = ClientKey { certificates: mine.clone().into_bytes(), key: b"none".to_vec() };
+        assert!(client.pinned(&bundle, NOW).api("/readyz", &broken).is_err());
+    }
+}
+
 #[test]
 fn networks() {
     let net = |text: &str| text.parse::<Cidr>().unwrap();

@@ -6,7 +6,7 @@ use crate::node::{
         facts::{Host, K3s},
         k3s,
     },
-    place,
+    place, say,
     supervisor::Certificate,
 };
 use contract::Deferred;
@@ -98,16 +98,24 @@ fn k3s(version: &mut Option<String>) -> io::Result<K3s> {
         });
     }
     if version.is_none() {
-        // `k3s version v1.34.3+k3s1 (48ffa7b6)`
-        let said = super::unit::run(BINARY, &["--version"])?;
-        let found = said.lines().next().and_then(|line| {
-            line.split_whitespace().find(|word| {
-                word.starts_with('v') && word[1..].starts_with(|first: char| first.is_ascii_digit())
-            })
+        *version = Some(match super::unit::run(BINARY, &["--version"]) {
+            Ok(said) => version_in(&said).unwrap_or("unknown").to_owned(),
+            // It is started all the same: what is wrong with it, its unit will say.
+            Err(error) => {
+                say::warn(error);
+                "unknown".to_owned()
+            }
         });
-        *version = Some(found.unwrap_or("unknown").to_owned());
     }
     Ok(K3s::There(version.clone().unwrap_or_default()))
+}
+
+/// The version in `k3s version v1.34.3+k3s1 (48ffa7b6)`.
+fn version_in(said: &str) -> Option<&str> {
+    let digit = |word: &str| {
+        word.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    said.lines().next()?.split_whitespace().find(|word| digit(word))
 }
 
 /// What the node fetches itself.
@@ -143,6 +151,16 @@ mod tests {
         assert_eq!(kind_of(&over, "/var/lib/rancher"), Some("overlay"));
         assert!(!is_kept(mounts, "/tmp/x"));
         assert_eq!(kind_of(mounts, "/variety"), Some("erofs"));
+    }
+
+    #[test]
+    fn versions_are_found_in_what_k3s_says() {
+        assert_eq!(
+            version_in("k3s version v1.34.3+k3s1 (48ffa7b6)\ngo version go1.24.1"),
+            Some("v1.34.3+k3s1")
+        );
+        assert_eq!(version_in("version very new"), None);
+        assert_eq!(version_in(""), None);
     }
 
     #[test]

@@ -70,6 +70,18 @@ impl Ca {
     }
 }
 
+impl Ca {
+    /// A node's certificate, in PEM.
+    pub(crate) fn client(&self, key: &KeyPair) -> String {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "system:node:pi3");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2099, 1, 1);
+        params.signed_by(key, &self.issuer).unwrap().pem()
+    }
+}
+
 /// What a server answers.
 pub(crate) enum Reply {
     Bytes(Vec<u8>),
@@ -105,10 +117,33 @@ impl TestServer {
         versions: &[&'static SupportedProtocolVersion],
         answer: impl Fn(&str) -> Reply + Send + Sync + 'static,
     ) -> Self {
+        Self::start_for(None, chain, key, versions, answer)
+    }
+
+    /// The same, for clients with a certificate of this CA only.
+    pub(crate) fn start_for(
+        clients: Option<&Ca>,
+        chain: Vec<CertificateDer<'static>>,
+        key: &KeyPair,
+        versions: &[&'static SupportedProtocolVersion],
+        answer: impl Fn(&str) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = clients.map(|ca| {
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(CertificateDer::from(ca.der.clone())).unwrap();
+            let roots = Arc::new(roots);
+            rustls::server::WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
+                .build()
+                .unwrap()
+        });
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let config = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
-        let config = Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap());
+        let config = match verifier {
+            None => config.with_no_client_auth(),
+            Some(verifier) => config.with_client_cert_verifier(verifier),
+        };
+        let config = Arc::new(config.with_single_cert(chain, key).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let heard = Arc::new(Mutex::new(Vec::new()));
