@@ -118,7 +118,8 @@ mod tests {
     #[test]
     fn an_answer_needs_its_status_and_its_text() {
         const FINE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{\"status\": \"OK\"}";
-        let cases: [(&[u8], Option<&str>, Result<(), &str>); 9] = [
+        type Case<'c> = (&'c [u8], Option<&'c str>, Result<(), &'c str>);
+        let cases: [Case<'_>; 9] = [
             (FINE, None, Ok(())),
             (FINE, Some("\"OK\""), Ok(())),
             (FINE, Some("it's"), Err("the answer 200 does not hold `it's`")),

@@ -60,12 +60,14 @@ impl Watch {
     pub fn part(&self) -> Part {
         let lit = |light| self.tracks.iter().filter(move |track| track.light == light);
         let red: Vec<&Track> = lit(Light::Red).collect();
+        // What exactly is waited for is in the probes: consoles need not be told of each.
         let (stage, next) = match (red.is_empty(), lit(Light::Waiting).next()) {
-            (false, _) => (Stage::Degraded, "see `journalctl -b -p warning` on the node".to_owned()),
-            (true, Some(first)) => (Stage::Starting, format!("waits until {}", first.probe.name)),
-            (true, None) => (Stage::Ready, String::new()),
+            (false, _) => (Stage::Degraded, "see `hcnode status` and `journalctl -b -p warning` on the node"),
+            (true, Some(_)) => (Stage::Starting, "services start"),
+            (true, None) => (Stage::Ready, ""),
         };
-        Part { stage, reason: reason(&red), next, probes: self.tracks.iter().map(Track::outcome).collect() }
+        let probes = self.tracks.iter().map(Track::outcome).collect();
+        Part { stage, reason: reason(&red), next: next.to_owned(), probes }
     }
 
     /// Whether every probe has passed or has had its time.
@@ -114,12 +116,12 @@ impl Track {
 
 fn reason(red: &[&Track]) -> Option<Reason> {
     let first = red.first()?;
-    let found = first.found.as_deref().unwrap_or("it does not");
+    let found = first.found.as_deref().unwrap_or("no answer");
     let more = match red.len() {
         1 => String::new(),
-        count => format!(" ({} more do not work)", count - 1),
+        count => format!(" (and {} more)", count - 1),
     };
-    let text = format!("it should be that {}, but: {found}{more}", first.probe.name);
+    let text = format!("\"{}\" does not hold: {found}{more}", first.probe.name);
     Some(Reason { code: Code::P01, area: first.probe.overlay.clone(), text, blame: Blame::Node })
 }
 
@@ -192,7 +194,7 @@ mod tests {
         let part = watch.part();
         assert_eq!(
             part.reason.unwrap().to_string(),
-            "HC-P01 samba: it should be that samba runs, but: inactive (1 more do not work)"
+            "HC-P01 samba: \"samba runs\" does not hold: inactive (and 1 more)"
         );
         assert_eq!(part.probes[1].found.as_deref(), Some("inactive"));
     }
