@@ -254,3 +254,24 @@ impl Card {
         Some(said)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_erased_is_said_with_the_way_out() {
+        let error = CardError::Unwritten { file: "homecloud.toml".to_owned() };
+        let text = not_erased(&error, Some("2026-11-21 10:00")).to_string();
+        assert!(text.starts_with("HC-J15 seed: warning: could not erase"), "{text}");
+        assert!(
+            text.contains("write-protected") && text.ends_with("expires by itself at 2026-11-21 10:00"),
+            "{text}"
+        );
+        let text = not_erased(&CardError::None, None).to_string();
+        assert!(
+            text.contains("no boot partition") && text.ends_with("erase the file on a computer"),
+            "{text}"
+        );
+    }
+}

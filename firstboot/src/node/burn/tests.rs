@@ -82,3 +82,14 @@ fn what_is_no_toml_is_left_alone() {
         assert_eq!(all(text), text);
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_text_keeps_its_length_and_is_known(text in "(\u{feff})?(\\[cluster\\]\r?\n)?(token|password) = [\"']{1,3}.{0,40}[\"']{1,3}\r?\n.{0,40}") {
+        for done in [&[][..], &[Need::Settings], &[Need::Settings, Need::Join]] {
+            let ashes = burned(&text, done);
+            proptest::prop_assert_eq!(ashes.len(), text.len());
+            proptest::prop_assert!(is_known(&ashes, &text));
+        }
+    }
+}
