@@ -58,10 +58,11 @@ impl Image {
         Ssh::new(guest.port(22).unwrap(), &self.key).unwrap()
     }
 
-    /// Where the boot partition is on the disk.
+    /// Where the boot partition is on the disk: up to the next one. (The manifest knows the bytes that are not zero.)
     pub(crate) fn card(&self) -> Range<u64> {
-        let part = self.part("esp");
-        part.offset..part.offset + part.size
+        let start = self.part("esp").offset;
+        let ends = self.release.parts.iter().map(|part| part.offset).filter(|offset| *offset > start);
+        start..ends.min().unwrap()
     }
 
     /// The partition `name`.
