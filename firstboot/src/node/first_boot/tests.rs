@@ -339,13 +339,10 @@ fn a_burned_seed_may_be_edited() {
 fn an_identity_has_its_places_with_their_modes() {
     let text = format!("{}ssh-host-key = '''\n{KEY}'''\n", whole());
     let mut fake = Fake { disk: empty_disk(), ..Fake::new(Some(&text)) };
-    let outcome = fake.settle();
-    // The seed's own checks may refuse a key that is cut off; then nothing was taken.
-    if outcome.reasons.is_empty() {
-        assert_eq!(fake.state[place::HOST_KEY], (KEY.as_bytes().to_vec(), 0o600));
-    } else {
-        assert_eq!(outcome.reasons[0].code, Code::J01, "{outcome:?}");
-    }
+    fake.state.insert(format!("{}.pub", place::HOST_KEY), (b"of the old key".to_vec(), 0o644));
+    assert_eq!(fake.settle().reasons, Vec::new());
+    assert_eq!(fake.state[place::HOST_KEY], (KEY.as_bytes().to_vec(), 0o600));
+    assert!(!fake.state.contains_key(&format!("{}.pub", place::HOST_KEY)));
     let mut fake = Fake { disk: empty_disk(), ..Fake::new(Some(&whole())) };
     fake.image.retain(|path| *path != "/etc/rancher");
     assert_eq!(fake.settle().reasons, Vec::new());
@@ -374,4 +371,22 @@ fn a_data_disk_that_is_away_closes_the_shares() {
     assert!(outcome.reasons[0].text.contains("ata-X_1 is not there"), "{outcome:?}");
     assert!(fake.run_text("/run/systemd/system/var-lib-dnas.mount").contains("Options=ro,"));
     assert_eq!(fake.formats, 0);
+}
+
+#[test]
+fn the_imagers_file_is_read_when_there_is_no_seed() {
+    let mut fake = Fake::new(None);
+    let text = "config_version = \"1.0\"\n[system]\nhostname = \"pi9\"\n[wlan]\nssid = \"home\"\npassword = \"correct horse\"\ncountry = \"DE\"\n";
+    fake.card.insert(seed::PRESEED.to_owned(), text.as_bytes().to_vec());
+    let outcome = fake.settle();
+    assert_eq!((outcome.name.as_str(), outcome.reasons), ("pi9", Vec::new()));
+    assert!(fake.run_text("/run/hcimage/wpa_supplicant.conf").contains("correct horse"));
+    let left = String::from_utf8(fake.card[seed::PRESEED].clone()).unwrap();
+    assert!(!left.contains("horse") && left.len() == text.len(), "{left}");
+    let end = fake.end();
+    fake.settle();
+    assert_eq!(fake.end(), end);
+    // A seed wins over it.
+    fake.card.insert(seed::FILE.to_owned(), b"hostname = \"pi3\"\n".to_vec());
+    assert_eq!(fake.settle().name, "pi3");
 }
