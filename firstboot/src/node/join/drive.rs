@@ -94,9 +94,6 @@ impl<'p, M: Machine, S: Supervisor> Way<'p, M, S> {
             }
             Step::Burn => {
                 let burned = self.machine.burn();
-                if let Err(why) = &burned {
-                    say::warn(super::reasons::not_burned(why));
-                }
                 self.facts.burned = Some(burned);
             }
             Step::Rest => self.rest()?,

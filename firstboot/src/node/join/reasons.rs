@@ -200,7 +200,7 @@ pub(super) fn proof(
     };
     match error {
         SupervisorError::Time { not_before, at, .. } if at < not_before => {
-            tls(format!("server certificate is not yet valid {}.", both()))
+            tls(format!("server certificate is not yet valid {}; it counts from {} on.", both(), Day(*not_before)))
         }
         SupervisorError::Time { not_after, .. } => {
             tls(format!("server certificate has expired on {} {}.", Day(*not_after), both()))
@@ -253,7 +253,7 @@ pub(super) fn artifact(fault: &ArtifactFault) -> Reason {
         return reason(Code::A01, "artifact", Blame::Node, format!("{name} cannot be kept here: {why}."));
     }
     let text = format!(
-        "{name} is not in this image, and {host} cannot be reached: {why}. It is tried again; everything else works meanwhile."
+        "{name} is not in this image, and cannot be fetched from {host}: {why}. It is tried again; everything else works meanwhile."
     );
     reason(Code::A01, "artifact", Blame::Elsewhere, text)
 }

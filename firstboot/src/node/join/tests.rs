@@ -156,7 +156,7 @@ const EARLY: &[Row] = &[
         |_, server| server.authority = Err(AuthorityFault::Status(503)),
     ),
     (
-        "HC-J08 tls: server certificate is not yet valid (server clock 2026-06-15, node clock 2026-02-19).",
+        "HC-J08 tls: server certificate is not yet valid (server clock 2026-06-15, node clock 2026-02-19); it counts from 2026-02-19 on.",
         Blame::Elsewhere,
         |world, server| {
             world.clocks.now = BUILT;
@@ -202,7 +202,7 @@ const LATE: &[Row] = &[
         },
     ),
     (
-        "HC-A01 artifact: k3s is not in this image, and github.com cannot be reached: no route to host. It is tried again; everything else works meanwhile.",
+        "HC-A01 artifact: k3s is not in this image, and cannot be fetched from github.com: no route to host. It is tried again; everything else works meanwhile.",
         Blame::Elsewhere,
         |world, _| {
             world.host.k3s = K3s::Deferred;

@@ -231,7 +231,10 @@ fn judge(error: HttpError, trust: Trust<'_>, shown: Option<Certificate>) -> Supe
     }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => SupervisorError::Refused,
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => SupervisorError::Silent,
+        // A machine that is switched off does not answer, whether a router says so or nobody.
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock | io::ErrorKind::HostUnreachable => {
+            SupervisorError::Silent
+        }
         _ => SupervisorError::Broken(error.to_string()),
     }
 }
