@@ -259,6 +259,11 @@ impl Scene<'_> {
             };
             return pause(look, reason, seconds, LOOKS_AGAIN);
         }
+        if let (Some(host), Some(cluster)) = (&self.facts.host, self.admitted())
+            && let Some(reason) = reasons::backend(host, &cluster.backend)
+        {
+            return pause(Look::Host, reason, 600, "write another image to the card");
+        }
         let reached =
             Progress { server: self.address(), cluster: self.admitted().cloned(), ..self.progress.clone() };
         (*self.progress != reached).then_some(Step::Record(reached))

@@ -36,7 +36,7 @@ pub(super) fn host(host: &Host) -> Option<Reason> {
     if let Some(wanted) = ["cpu", "cpuset", "pids"].iter().find(|wanted| absent(wanted)) {
         return kernel(format!("{wanted} cgroup is off; this kernel cannot limit what containers use."));
     }
-    if let Some(module) = host.missing_modules.first() {
+    if let Some(module) = host.missing_modules.iter().find(|module| !BACKENDS.contains(&module.as_str())) {
         return kernel(format!(
             "module {module} is not in this image, containers need it. Build the image with overlay k3s."
         ));
@@ -63,6 +63,19 @@ pub(super) fn host(host: &Host) -> Option<Reason> {
         ));
     }
     None
+}
+
+/// Modules that only some clusters need: known after J9.
+const BACKENDS: [&str; 2] = ["vxlan", "wireguard"];
+
+/// Whether this kernel can carry pods' traffic as the cluster does.
+pub(super) fn backend(host: &Host, backend: &str) -> Option<Reason> {
+    let module = BACKENDS.iter().find(|module| backend.starts_with(**module))?;
+    let missing = host.missing_modules.iter().any(|missing| missing == module);
+    let text = format!(
+        "the cluster carries traffic of pods by {backend}, and module {module} is not in this image. Build the image with overlay k3s."
+    );
+    missing.then(|| reason(Code::J03, "kernel", Blame::Node, text))
 }
 
 /// A node with less room on /var than this does not join, in bytes.
@@ -199,9 +212,11 @@ pub(super) fn proof(
         format!("(server clock {server}, node clock {})", Day(clocks.now))
     };
     match error {
-        SupervisorError::Time { not_before, at, .. } if at < not_before => {
-            tls(format!("server certificate is not yet valid {}; it counts from {} on.", both(), Day(*not_before)))
-        }
+        SupervisorError::Time { not_before, at, .. } if at < not_before => tls(format!(
+            "server certificate is not yet valid {}; it counts from {} on.",
+            both(),
+            Day(*not_before)
+        )),
         SupervisorError::Time { not_after, .. } => {
             tls(format!("server certificate has expired on {} {}.", Day(*not_after), both()))
         }
@@ -365,7 +380,7 @@ pub(super) fn path(server: Option<IpAddr>) -> Reason {
 
 pub(super) fn not_burned(why: &str) -> Reason {
     let text = format!(
-        "could not erase the token from the card ({why}); a token with a time limit expires by itself."
+        "could not erase the token from the card ({why}); it expires by itself if it has a time limit, else keep the card as you keep a key."
     );
     reason(Code::J15, "warning", Blame::Node, text)
 }

@@ -15,8 +15,8 @@ use std::{io, path::Path};
 
 /// k3s itself.
 pub(super) const BINARY: &str = "/usr/bin/k3s";
-/// What containers cannot do without.
-const MODULES: [&str; 4] = ["overlay", "br_netfilter", "nf_tables", "vxlan"];
+/// What containers cannot do without, and what carries traffic of pods, one or the other.
+const MODULES: [&str; 5] = ["overlay", "br_netfilter", "nf_tables", "vxlan", "wireguard"];
 /// What is kept over a restart.
 const RANCHER: &str = "/etc/rancher";
 
