@@ -6,14 +6,19 @@ mod world;
 
 use super::{
     Order,
-    facts::{AuthorityFault, Contact, Entry, K3s},
-    k3s, reasons,
+    facts::{AuthorityFault, Contact, Entry, Facts, Host, K3s, Kubelet, Look, Seen},
+    k3s,
+    next::{Step, next},
+    progress::Progress,
+    reasons,
 };
+use crate::node::clock::Clocks;
 use crate::node::supervisor::{BundleError, Cluster, SupervisorError, tests::kit::NOW};
 use contract::{
     Blame, Code, Digest, Stage,
     seed::{Role, Secret},
 };
+use proptest::prelude::*;
 use rows::{Change, EARLY, LATE, log};
 use world::{BUILT, World, address, cluster, order};
 
@@ -374,6 +379,51 @@ fn a_server_keeps_a_copy_before_another_version() {
     assert_eq!(world.disk.progress.copy.as_deref(), Some("before-v1.35.0+k3s1-was-v1.34.3+k3s1"));
     assert!(world.follow(&order, &mut server, 300).unwrap());
     assert_eq!(world.disk.copies.len(), 1);
+}
+
+proptest! {
+    /// Whatever was seen, in whatever order: the token is sent to nobody who did not prove who it is, k3s starts with
+    /// settings that are on disk, and the seed is erased when the node is in its cluster.
+    #[test]
+    fn the_laws_hold_in_every_state(choice in proptest::collection::vec(0_usize..4, 14), order_known: bool, joined: bool) {
+        let (world, server) = World::new();
+        let pick = |index: usize| choice[index];
+        let order = order();
+        let progress = Progress { order: order_known.then(|| order.id()), joined, ..Progress::default() };
+        let mismatch = || AuthorityFault::Bundle(BundleError::Empty);
+        let facts = Facts {
+            host: (pick(0) > 0).then(|| Host {
+                certificate: (pick(0) == 2).then_some((BUILT, NOW + 9)),
+                ..world.host.clone()
+            }),
+            network: (pick(1) > 0).then(|| world.network.clone()),
+            clocks: (pick(2) > 0).then_some(Clocks { now: if pick(2) == 1 { 0 } else { NOW }, ..world.clocks }),
+            clock_set: pick(2) == 3,
+            server: [None, Some(Contact::NotFound), Some(server.contact.clone()), Some(server.contact.clone())][pick(3)].clone(),
+            authority: [None, Some(Err(mismatch())), Some(server.authority.clone()), Some(server.authority.clone())][pick(4)].clone(),
+            proof: [None, Some(Err(SupervisorError::Foreign)), Some(server.proof.clone()), Some(server.proof.clone())][pick(5)].clone(),
+            cluster: [None, Some(Entry::Status(401)), Some(server.entry.clone()), Some(server.entry.clone())][pick(6)].clone(),
+            artifacts: (pick(7) > 0).then_some(Ok(())),
+            written: [None, Some(Err("full".to_owned())), Some(Ok(())), Some(Ok(()))][pick(8)].clone(),
+            started: pick(9) > 1,
+            unit: (pick(10) > 0).then(|| world.unit.clone()),
+            kubelet: [None, Some(Kubelet::Not(String::new())), Some(Kubelet::Well), Some(Kubelet::Well)][pick(11)].clone(),
+            node: [None, Some(Seen::Unknown), Some(world.node.clone()), Some(world.node.clone())][pick(12)].clone(),
+            path: [None, Some(2), Some(3), Some(3)][pick(13)],
+            ..Facts::default()
+        };
+        let step = next(&order, &progress, &facts);
+        let admitted = matches!(facts.cluster, Some(Entry::Admitted(_)));
+        let proved = matches!((&facts.authority, &facts.proof), (Some(Ok(_)), Some(Ok(_))));
+        let known = joined && order_known && facts.host.as_ref().is_some_and(|host| host.certificate.is_some());
+        match step {
+            Step::Look(Look::Cluster) => prop_assert!(proved),
+            Step::Write(_) => prop_assert!(proved && admitted || known),
+            Step::Start(_) => prop_assert!(facts.written == Some(Ok(())) && !facts.started),
+            Step::Burn => prop_assert!(facts.node == Some(world.node.clone()) && facts.path == Some(3) && progress.joined),
+            _ => {}
+        }
+    }
 }
 
 /// The real door against real TLS, with the decisions between.
