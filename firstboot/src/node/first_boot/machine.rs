@@ -1,6 +1,12 @@
 //! What first boot needs of the machine. Thin: everything is decided in [`super::story`].
 
-use crate::node::{burn::Need, card::CardError, disk::Found, render::RunFile, settings::Settings};
+use crate::node::{
+    burn::Need,
+    card::CardError,
+    disk::{DataPlace, Found},
+    render::RunFile,
+    settings::Settings,
+};
 use std::io;
 
 /// A file of settings on the boot partition.
@@ -34,8 +40,8 @@ pub(super) trait Machine {
     fn data_disk(&mut self, disk: &str) -> io::Result<Option<Found>>;
     /// Makes a file system on such a disk.
     fn format(&mut self, disk: &str) -> io::Result<()>;
-    /// Mounts what the rendered unit says over the data directory.
-    fn mount_data(&mut self) -> io::Result<()>;
+    /// Mounts what the rendered unit says over the data directory; a disk gets the directory's owner and mode.
+    fn mount_data(&mut self, data: &DataPlace) -> io::Result<()>;
     /// Asks for a restart of the machine.
     fn restart(&mut self) -> io::Result<()>;
     /// Tells a step.

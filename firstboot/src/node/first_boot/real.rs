@@ -6,7 +6,7 @@ use crate::{
         boot::Boot,
         burn::Need,
         card::{self, CardError},
-        disk::{self, Found},
+        disk::{self, DataPlace, Found},
         file, place,
         render::RunFile,
         say,
@@ -130,12 +130,14 @@ impl Machine for Node {
         File::options().write(true).open(&device)?.sync_all()
     }
 
-    fn mount_data(&mut self) -> io::Result<()> {
+    fn mount_data(&mut self, data: &DataPlace) -> io::Result<()> {
         run(Command::new("/usr/bin/systemctl").arg("daemon-reload"))?;
         run(Command::new("/usr/bin/systemctl").args(["start", disk::UNIT]))?;
-        // The directory's owner and mode, on the disk that is there now.
-        run(Command::new("/usr/bin/systemd-tmpfiles")
-            .args(["--create", &format!("--prefix={}", disk::PLACE)]))
+        match data {
+            DataPlace::State | DataPlace::Closed => Ok(()),
+            DataPlace::Disk(_) => run(Command::new("/usr/bin/systemd-tmpfiles")
+                .args(["--create", &format!("--prefix={}", disk::PLACE)])),
+        }
     }
 
     fn restart(&mut self) -> io::Result<()> {

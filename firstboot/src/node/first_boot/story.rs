@@ -290,7 +290,7 @@ impl<M: Machine> Story<'_, M> {
             self.broken("write the settings to /run", &error);
         }
         if facts.data != DataPlace::State
-            && let Err(error) = self.machine.mount_data()
+            && let Err(error) = self.machine.mount_data(&facts.data)
         {
             let text = format!("the data directory's disk cannot be mounted: {error}");
             self.fault(Code::J03, "storage", Blame::Elsewhere, text);

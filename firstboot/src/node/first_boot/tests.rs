@@ -8,7 +8,7 @@ use super::{
 use crate::node::{
     burn::{self, Need},
     card::CardError,
-    disk::{Found, Holds},
+    disk::{DataPlace, Found, Holds},
     place,
     render::RunFile,
     settings::Settings,
@@ -168,7 +168,8 @@ impl Machine for Fake {
         self.disk.as_mut().unwrap().holds = Holds::Ext4;
         Ok(())
     }
-    fn mount_data(&mut self) -> io::Result<()> {
+    fn mount_data(&mut self, data: &DataPlace) -> io::Result<()> {
+        assert_ne!(*data, DataPlace::State);
         self.act()
     }
     fn restart(&mut self) -> io::Result<()> {
@@ -368,6 +369,7 @@ fn a_machine_id_that_does_not_take_is_tried_once() {
 fn a_data_disk_that_is_away_closes_the_shares() {
     let mut fake = Fake::new(Some(&whole()));
     let outcome = fake.settle();
+    assert_eq!(outcome.reasons.len(), 1, "{outcome:?}");
     assert!(outcome.reasons[0].text.contains("ata-X_1 is not there"), "{outcome:?}");
     assert!(fake.run_text("/run/systemd/system/var-lib-dnas.mount").contains("Options=ro,"));
     assert_eq!(fake.formats, 0);
