@@ -25,6 +25,8 @@ enum Act {
     Health(node::health::Options),
     /// Print what the node is doing, and why it does not go on
     Status(node::status::Options),
+    /// On a server: print a token with which another node may join
+    Token(node::token::Options),
     /// Print what makes this node the one that its cluster knows: the file is a secret
     Escrow,
     /// Make this node forget its name, its place in the cluster and its password there
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Act::Join { dry_run: false } => node::join::run(),
         Act::Health(options) => node::health::run(options),
         Act::Status(options) => node::status::run(options),
+        Act::Token(options) => node::token::run(&options),
         Act::Escrow => node::identity::escrow(),
         Act::ResetIdentity { yes } => node::identity::reset(yes),
     }

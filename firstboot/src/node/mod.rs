@@ -21,3 +21,4 @@ pub mod say;
 pub mod settings;
 pub mod status;
 pub mod supervisor;
+pub mod token;
