@@ -36,3 +36,5 @@ pub const STATUS: &str = "/run/hcimage-status";
 pub const CONSOLE: &str = "console.issue";
 /// Is there when the settings ask for the status page.
 pub const PAGE: &str = "/run/hcimage/page";
+/// The address that the servers share: the overlay `keepalived` starts when it is there.
+pub const VIRTUAL_IP: &str = "/run/hcimage/virtual-ip";

@@ -77,6 +77,9 @@ pub fn render(seed: &Seed, facts: &Facts) -> Rendered {
     if seed.status.page {
         out.add(place::PAGE, String::new(), 0o644);
     }
+    if let Some(address) = seed.cluster.as_ref().and_then(|cluster| cluster.virtual_ip) {
+        out.add(place::VIRTUAL_IP, format!("{address}\n"), 0o644);
+    }
     if let Some(text) = disk::mount_unit(&facts.data) {
         out.add(disk::UNIT_FILE, text, 0o644);
     }

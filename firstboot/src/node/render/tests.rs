@@ -61,6 +61,13 @@ fn the_status_page_is_on_when_the_seed_asks_for_it() {
 }
 
 #[test]
+fn the_servers_shared_address_is_one_line() {
+    let text = "[cluster]\nrole = \"server\"\ntoken = \"0123456789abcdef\"\nvirtual-ip = \"192.168.1.9\"\n";
+    let rendered = render(&toml::from_str(text).unwrap(), &facts());
+    assert_eq!(of(&rendered, place::VIRTUAL_IP).text, "192.168.1.9\n");
+}
+
+#[test]
 fn keys_and_time_servers_have_their_places() {
     let mut seed = Seed::default();
     seed.ssh.authorized_keys = vec!["ssh-ed25519 AAAA a".to_owned(), "ssh-ed25519 BBBB b".to_owned()];
