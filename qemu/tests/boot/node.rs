@@ -33,8 +33,12 @@ pub(crate) fn reseed(ssh: &Ssh, text: &str) {
 
 /// `hcnode status --json`.
 pub(crate) fn status(ssh: &Ssh) -> std::result::Result<Status, String> {
-    let text = ssh.ask("hcnode status --json").map_err(|error| error.to_string())?;
-    serde_json::from_str(&text).map_err(|error| format!("hcnode status --json: {error}: {text}"))
+    // Its exit code tells whether the node is ready: not asked here.
+    let answer =
+        ssh.run("hcnode status --json", Duration::from_secs(120)).map_err(|error| error.to_string())?;
+    let text = answer.stdout;
+    serde_json::from_str(&text)
+        .map_err(|error| format!("hcnode status --json: {error}: {text}{}", answer.stderr))
 }
 
 /// Asks until `enough` of the status; else tells the last one.
@@ -82,6 +86,24 @@ pub(crate) fn says(checks: &mut Checks, ssh: &Ssh, what: &str, code: &str, words
     });
     let wanted = format!("{what}: says {code} with {words:?}");
     checks.that(&wanted, told);
+}
+
+/// Notes that a service of hcnode comes to say these words in its own part of the status: where a probe tells of the same
+/// fault, the status as a whole may name that one.
+pub(crate) fn part_says(checks: &mut Checks, ssh: &Ssh, (part, what): (&str, &str), words: &[&str]) {
+    let started = Instant::now();
+    let told = loop {
+        let last = match ssh.ask(&format!("cat /run/hcimage/parts/{part}.json")) {
+            Ok(text) if words.iter().all(|word| text.contains(word)) => break Ok(()),
+            Ok(text) => text,
+            Err(error) => error.to_string(),
+        };
+        if started.elapsed() > PATIENCE {
+            break Err(last);
+        }
+        thread::sleep(Duration::from_secs(1));
+    };
+    checks.that(&format!("{what}: {part} says {words:?}"), told);
 }
 
 /// Notes that the node comes to be ready.
