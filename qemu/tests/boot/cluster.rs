@@ -11,7 +11,10 @@ const NODE: &str = "10.77.0.2";
 /// Pods need 4 GiB free on state.
 const MEDIUM: u64 = 12 << 30;
 
-/// A machine with a cable, and its SSH.
+/// A clock without a battery. From the first boot on: later ones begin where the one before was switched off.
+const STOPPED: &str = "1970-01-01T00:00:00";
+
+/// A machine with a cable.
 pub(crate) fn machine(image: &Image, link: Link, memory: u32) -> Machine {
     image.machine().disk_size(MEDIUM).memory(memory).link(link)
 }
@@ -80,7 +83,7 @@ pub(crate) fn joins_and_says_why_not(test: &str) {
     // The rest of its life with all cgroups, and with a clock that has stopped.
     let off = must(node_guest.power_cut());
     switches(&server, &[("refuse", "")]);
-    let mut node_guest = must(off.kernel_words(None).clock(Some("1970-01-01T00:00:00")).start());
+    let mut node_guest = must(off.kernel_words(None).clock(Some(STOPPED)).start());
     let node = node.moved_to(must(node_guest.port(22)));
     must(node.wait(&node_guest.console, LONG));
     let date = must(node.ask("date +%s"));
