@@ -128,7 +128,7 @@ fn check_token(findings: &mut Findings<'_>, field: Field<'_>, asked: &Asked) {
         return findings.add(
             field.at,
             "token does not name the cluster's CA (it does not begin with K10), so any machine that answers at the \
-             server's address would be given it. Copy the whole line from \"hcimage token\", or accept this with \
+             server's address would be given it. Copy the whole line from \"hcnode token\" on a server, or accept this with \
              allow-unpinned = true",
         );
     }

@@ -38,7 +38,7 @@ pub enum TokenError {
     Character,
     /// The hash is shorter.
     #[error(
-        "token is cut off (CA hash has {found} of 64 characters). Copy the whole line from \"hcimage token\""
+        "token is cut off (CA hash has {found} of 64 characters). Copy the whole line from \"hcnode token\" on a server"
     )]
     HashLength {
         /// Characters before the `::`, or up to the end.
@@ -48,7 +48,7 @@ pub enum TokenError {
     #[error("token is damaged (its CA hash is not 64 characters of 0-9 and a-f). Copy the whole line again")]
     Hash,
     /// The hash is there, what follows is not.
-    #[error("token is cut off after its CA hash. Copy the whole line from \"hcimage token\"")]
+    #[error("token is cut off after its CA hash. Copy the whole line from \"hcnode token\" on a server")]
     Credentials,
 }
 

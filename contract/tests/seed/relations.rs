@@ -36,7 +36,7 @@ fn tokens_fit_their_role() {
         ),
         (
             format!("role = \"agent\"\n{join}\ntoken = \"K10{}::node:x\"", &HASH[3..]),
-            "4: token is cut off (CA hash has 61 of 64 characters). Copy the whole line from \"hcimage token\".",
+            "4: token is cut off (CA hash has 61 of 64 characters). Copy the whole line from \"hcnode token\" on a server.",
         ),
         (
             format!("role = \"agent\"\n{join}\ntoken = \"{pinned}\"\ntls-san = [\"a\"]"),

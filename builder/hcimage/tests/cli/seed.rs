@@ -96,7 +96,7 @@ fn a_token_comes_on_standard_input_or_is_made() {
         .fails(&["the node needs a token", "hint: give it with --token-file FILE"]);
     lab.write("cut", &TOKEN[..60]);
     lab.hcimage(&["seed", "new", "b.toml", "--hostname=b", "--role=agent", "--server=https://nas", "--token-file=cut"])
-        .fails(&["error: token is cut off (CA hash has 57 of 64 characters). Copy the whole line from \"hcimage token\""]);
+        .fails(&["error: token is cut off (CA hash has 57 of 64 characters). Copy the whole line from \"hcnode token\" on a server"]);
     lab.hcimage(&["seed", "new", "b.toml", "--ssh-key=cut"])
         .fails(&["cut: this does not begin with a key's type"]);
     assert!(!lab.exists("b.toml"), "refused before anything was written");
@@ -121,7 +121,7 @@ fn check_tells_every_problem_with_its_line() {
         "error: homecloud.toml:1: hostname `NAS` has capitals: write `nas`\n",
         "homecloud.toml:3: unknown key `netwrk`; did you mean `network`?\n",
         "homecloud.toml:4: an agent needs the server that it joins",
-        "homecloud.toml:6: token is cut off (CA hash has 3 of 64 characters). Copy the whole line from \"hcimage token\"",
+        "homecloud.toml:6: token is cut off (CA hash has 3 of 64 characters). Copy the whole line from \"hcnode token\" on a server",
     ]);
     assert_eq!(said.out, "");
     let said = lab.hcimage(&["seed", "check", "homecloud.toml", "--json"]).fails(&[]);

@@ -95,7 +95,7 @@ fn word(order: &Order, joined: bool, at: Option<SocketAddr>, line: &str) -> Opti
     let server = order.server.as_ref();
     let ip = || at.map_or_else(|| "the server's address".to_owned(), |at| at.ip().to_string());
     let refused =
-        |status: u16| server.and_then(|server| reasons::entry(order, server, at, &Entry::Status(status), 0));
+        |status: u16| server.and_then(|server| reasons::entry(server, at, &Entry::Status(status), 0));
     if has("token CA hash does not match") {
         let text = format!(
             "the machine at {} is NOT the cluster this card was made for (k3s compared its CA). Cluster reinstalled, or wrong address?",
@@ -131,7 +131,7 @@ fn word(order: &Order, joined: bool, at: Option<SocketAddr>, line: &str) -> Opti
         return Some(reasons::learner());
     }
     if has("server is not ready") && (has("401") || has("not authorized") || has("Unauthorized")) {
-        return if joined { Some(reasons::forgotten(&order.name)) } else { refused(401) };
+        return if joined { Some(reasons::forgotten()) } else { refused(401) };
     }
     if has("server is not ready") && (has("403") || has("orbidden")) {
         return refused(403);

@@ -251,7 +251,7 @@ impl Scene<'_> {
     fn cluster(&self) -> Option<Step> {
         let server = self.order.server.as_ref().filter(|_| self.asks())?;
         let Some(entry) = &self.facts.cluster else { return Some(Step::Look(Look::Cluster)) };
-        if let Some(reason) = reasons::entry(self.order, server, self.address(), entry, self.facts.waited) {
+        if let Some(reason) = reasons::entry(server, self.address(), entry, self.facts.waited) {
             let (look, seconds) = match entry {
                 Entry::Status(503) => (Look::Cluster, 5),
                 Entry::Status(401 | 403) => (Look::Server, 60),

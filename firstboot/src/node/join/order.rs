@@ -103,7 +103,7 @@ impl Order {
         }
         if server.is_some() && token.ca.is_none() && !cluster.allow_unpinned {
             return Err(wrong(
-                "token has no CA hash, so this node could not tell its cluster from a stranger. Copy the whole line from \"hcimage token\", or write allow-unpinned = true."
+                "token has no CA hash, so this node could not tell its cluster from a stranger. Copy the whole line from \"hcnode token\" on a server, or write allow-unpinned = true."
                     .to_owned(),
             ));
         }

@@ -2,7 +2,7 @@
 
 use super::{
     facts::{ArtifactFault, AuthorityFault, Contact, Entry, Host, NodeState},
-    order::{Address, Order},
+    order::Address,
 };
 use crate::node::{
     clock::{Clocks, Day},
@@ -17,7 +17,7 @@ fn reason(code: Code, area: &str, blame: Blame, text: impl Into<String>) -> Reas
 
 pub(super) fn other_name(was: &str, says: &str) -> Reason {
     let text = format!(
-        "this card was joined as \"{was}\" but config says \"{says}\". Use \"hcimage reset-identity\" or fix the name."
+        "this card was joined as \"{was}\" but config says \"{says}\". Use \"hcnode reset-identity\" or fix the name."
     );
     reason(Code::J02, "name", Blame::Settings, text)
 }
@@ -232,21 +232,14 @@ pub(super) fn proof(
 }
 
 /// What the cluster says to our token, when it does not let us in. `waited` in seconds.
-pub(super) fn entry(
-    order: &Order,
-    server: &Address,
-    at: Option<SocketAddr>,
-    entry: &Entry,
-    waited: u64,
-) -> Option<Reason> {
+pub(super) fn entry(server: &Address, at: Option<SocketAddr>, entry: &Entry, waited: u64) -> Option<Reason> {
     let token = |text: String| Some(reason(Code::J09, "token", Blame::Settings, text));
     let server_fault = |text: String| Some(reason(Code::J09, "server", Blame::Elsewhere, text));
-    let name = &order.name;
     match entry {
         Entry::Admitted(_) => None,
-        Entry::Status(401) => token(format!(
-            "the cluster rejects this token (expired, or rotated). Make a new one: hcimage token renew {name}."
-        )),
+        Entry::Status(401) => token(
+            "the cluster rejects this token (expired, or rotated). Make a new one: hcnode token, on a server.".to_owned(),
+        ),
         Entry::Status(403) => token("token is valid but may not join nodes.".to_owned()),
         Entry::Status(503) => {
             server_fault(format!("server is starting, waiting ({} min).", waited.div_ceil(60).max(1)))
@@ -286,16 +279,14 @@ pub(super) fn not_kept(why: &str) -> Reason {
 
 pub(super) fn name_taken(name: &str) -> Reason {
     let text = format!(
-        "the cluster already knows another machine called \"{name}\". Re-flash with its escrow (hcimage flash --keep-identity {name}), or remove it there: kubectl delete node {name}."
+        "the cluster already knows another machine called \"{name}\". Re-flash with its escrow (hcimage seed new --escrow FILE), or remove it there: kubectl delete node {name}."
     );
     reason(Code::J11, "identity", Blame::Settings, text)
 }
 
-pub(super) fn forgotten(name: &str) -> Reason {
-    let text = format!(
-        "the cluster has forgotten this node, and rejects its old token. Make a new one: hcimage token renew {name}."
-    );
-    reason(Code::J09, "token", Blame::Settings, text)
+pub(super) fn forgotten() -> Reason {
+    let text = "the cluster has forgotten this node, and rejects its old token. Make a new one: hcnode token, on a server.";
+    reason(Code::J09, "token", Blame::Settings, text.to_owned())
 }
 
 pub(super) fn unit_stuck(unit: &str, files: (usize, usize), seconds: u64, last: &str) -> Reason {

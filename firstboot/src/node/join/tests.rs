@@ -148,7 +148,7 @@ fn a_member_starts_without_asking_and_with_an_expired_token() {
     assert!(!rested);
     assert_eq!(
         world.reasons()[0].1.to_string(),
-        "HC-J09 token: the cluster has forgotten this node, and rejects its old token. Make a new one: hcimage token renew pi3."
+        "HC-J09 token: the cluster has forgotten this node, and rejects its old token. Make a new one: hcnode token, on a server."
     );
     assert_eq!(world.said.iter().map(|(_, part)| part.stage).next_back(), Some(Stage::Degraded));
 }
@@ -252,12 +252,12 @@ fn orders_that_their_owner_must_mend() {
         (
             "pi3",
             with(format!("K10{}::node:x", &hash[3..])),
-            "HC-J01 config: token is cut off (CA hash has 61 of 64 characters). Copy the whole line from \"hcimage token\"",
+            "HC-J01 config: token is cut off (CA hash has 61 of 64 characters). Copy the whole line from \"hcnode token\" on a server",
         ),
         (
             "pi3",
             with("short".to_owned()),
-            "HC-J01 config: token has no CA hash, so this node could not tell its cluster from a stranger. Copy the whole line from \"hcimage token\", or write allow-unpinned = true.",
+            "HC-J01 config: token has no CA hash, so this node could not tell its cluster from a stranger. Copy the whole line from \"hcnode token\" on a server, or write allow-unpinned = true.",
         ),
         (
             "pi3",

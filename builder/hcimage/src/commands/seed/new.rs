@@ -164,7 +164,7 @@ impl Draft {
             }
         }
         while self.token.is_none() && self.server.is_some() {
-            let token = Secret::new(person.secret("The join token, the line that `hcimage token` prints")?);
+            let token = Secret::new(person.secret("The join token, the line that `hcnode token` prints")?);
             match seed::Token::parse(&token) {
                 Ok(_) => self.token = Some(token),
                 Err(why) => person.tell(&why.to_string())?,

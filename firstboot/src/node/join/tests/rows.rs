@@ -25,7 +25,7 @@ pub(super) fn log(world: &mut World, line: &str) {
 /// Before the token is sent.
 pub(super) const EARLY: &[Row] = &[
     (
-        "HC-J02 name: this card was joined as \"pi2\" but config says \"pi3\". Use \"hcimage reset-identity\" or fix the name.",
+        "HC-J02 name: this card was joined as \"pi2\" but config says \"pi3\". Use \"hcnode reset-identity\" or fix the name.",
         Blame::Settings,
         |world, _| world.host.joined_as = Some("pi2".to_owned()),
     ),
@@ -175,7 +175,7 @@ pub(super) const EARLY: &[Row] = &[
 /// When the token was sent, and after.
 pub(super) const LATE: &[Row] = &[
     (
-        "HC-J09 token: the cluster rejects this token (expired, or rotated). Make a new one: hcimage token renew pi3.",
+        "HC-J09 token: the cluster rejects this token (expired, or rotated). Make a new one: hcnode token, on a server.",
         Blame::Settings,
         |_, server| server.entry = Entry::Status(401),
     ),
@@ -219,7 +219,7 @@ pub(super) const LATE: &[Row] = &[
         world.write = Some("read-only file system")
     }),
     (
-        "HC-J11 identity: the cluster already knows another machine called \"pi3\". Re-flash with its escrow (hcimage flash --keep-identity pi3), or remove it there: kubectl delete node pi3.",
+        "HC-J11 identity: the cluster already knows another machine called \"pi3\". Re-flash with its escrow (hcimage seed new --escrow FILE), or remove it there: kubectl delete node pi3.",
         Blame::Settings,
         |world, _| {
             log(
@@ -260,7 +260,7 @@ pub(super) const LATE: &[Row] = &[
         |world, _| log(world, "write /var/lib/rancher/k3s/data: no space left on device"),
     ),
     (
-        "HC-J09 token: the cluster rejects this token (expired, or rotated). Make a new one: hcimage token renew pi3.",
+        "HC-J09 token: the cluster rejects this token (expired, or rotated). Make a new one: hcnode token, on a server.",
         Blame::Settings,
         |world, _| {
             log(
