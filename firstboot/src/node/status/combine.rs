@@ -2,14 +2,14 @@
 
 use super::facts::Facts;
 use crate::node::part::Part;
-use contract::{Blame, Reason, Stage, Status};
+use contract::{Blame, Code, Reason, Stage, Status};
 use std::{cmp::Reverse, collections::BTreeMap};
 
 /// The services that every node has: before they have spoken the node is not further than this.
 const EXPECTED: [(&str, Stage); 2] = [("first-boot", Stage::FirstBoot), ("health", Stage::Starting)];
 
 /// Puts the parts together. The stage is the worst: a part that is degraded, or else the one that is least far. One
-/// reason is told, the one that has to be mended first: a fault of the node, then of its settings, then elsewhere.
+/// reason is told, the one that has to be mended first: a fault of the node, of its settings, of a service, elsewhere.
 #[must_use]
 pub fn combine(parts: &BTreeMap<String, Part>, facts: Facts) -> Status {
     let Facts { name, addresses, release, slot, at, uptime: _ } = facts;
@@ -44,15 +44,13 @@ fn stage(parts: &BTreeMap<String, Part>) -> Stage {
 }
 
 /// The lowest is told. Among faults of one kind: what is worse, then what comes first on the way.
-fn rank<'a>(
-    service: &'a str,
-    part: &Part,
-    reason: &Reason,
-) -> (bool, u8, Reverse<Stage>, contract::Code, &'a str) {
-    let blame = match reason.blame {
-        Blame::Node => 0,
-        Blame::Settings => 1,
-        Blame::Elsewhere => 2,
+fn rank<'a>(service: &'a str, part: &Part, reason: &Reason) -> (bool, u8, Reverse<Stage>, Code, &'a str) {
+    let blame = match (reason.blame, reason.code) {
+        // A probe sees that something is wrong; who knows why comes first.
+        (Blame::Node, Code::P01) => 2,
+        (Blame::Node, _) => 0,
+        (Blame::Settings, _) => 1,
+        (Blame::Elsewhere, _) => 3,
     };
     // Of a part that is ready it is a warning.
     (part.stage == Stage::Ready, blame, Reverse(part.stage), reason.code, service)
@@ -71,7 +69,7 @@ fn otherwise(stage: Stage) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::{Code, Outcome, slots::Slot};
+    use contract::{Outcome, slots::Slot};
     use std::time::Duration;
 
     fn facts() -> Facts {
@@ -114,9 +112,14 @@ mod tests {
                 ("first-boot", part(Degraded, Some((Code::J01, Settings)), "mend line 7")), fine("health"),
                 ("join", part(Joining, Some((Code::J06, Elsewhere)), "asks again"))],
                 Degraded, Some(Code::J01), "mend line 7"),
-            ("a service of the node before its settings", vec![
+            ("who knows why comes before a probe", vec![
                 ("first-boot", part(Degraded, Some((Code::J01, Settings)), "mend line 7")),
-                ("health", part(Degraded, Some((Code::P01, Node)), "see the journal"))],
+                ("health", part(Degraded, Some((Code::P01, Node)), "see the journal")),
+                ("join", part(Joining, Some((Code::J03, Node)), "mend the kernel"))],
+                Degraded, Some(Code::J03), "mend the kernel"),
+            ("a service of the node before the server", vec![
+                fine("first-boot"), ("health", part(Degraded, Some((Code::P01, Node)), "see the journal")),
+                ("join", part(Joining, Some((Code::J06, Elsewhere)), "asks again"))],
                 Degraded, Some(Code::P01), "see the journal"),
             ("a warning of one that is ready comes last", vec![
                 fine("first-boot"), fine("health"), ("join", part(Ready, Some((Code::J15, Node)), "erase it")),
