@@ -316,6 +316,10 @@ impl Scene<'_> {
         if self.facts.kubelet == Some(Kubelet::Well) {
             return None;
         }
+        // What k3s said before it was up is over.
+        if unit.state == "active" && self.facts.kubelet.is_none() {
+            return Some(Step::Look(Look::Kubelet));
+        }
         if let Some(reason) = k3s::words(self.order, self.progress.joined, self.address(), &unit.log) {
             return pause(Look::Unit, reason, 10, LOOKS_AGAIN);
         }

@@ -81,6 +81,14 @@ fn the_way_of_a_good_day() {
 }
 
 #[test]
+fn what_k3s_said_before_it_was_up_is_over() {
+    let (mut world, mut server) = World::new();
+    world.unit.log = vec!["level=error msg=\"Node password rejected, duplicate hostname\"".to_owned()];
+    assert!(world.follow(&order(), &mut server, 60).unwrap());
+    assert!(world.reasons().is_empty(), "{:?}", world.reasons());
+}
+
+#[test]
 fn the_power_may_go_at_every_write() {
     for role in [Role::Agent, Role::Server] {
         let order = Order::check("pi3", &cluster(role, Some("https://nas.lan"))).unwrap();
