@@ -27,7 +27,7 @@ pub fn escrow() -> ExitCode {
             "hcnode escrow: what follows is secret, and is now on a screen. Better: hcnode escrow > FILE",
         );
     }
-    let done = gather(Path::new("/")).and_then(|identity| out.write_all(to_toml(&identity).as_bytes()));
+    let done = gather(Path::new("/")).and_then(|identity| out.write_all(identity.render().as_bytes()));
     match done.and_then(|()| out.flush()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -52,23 +52,6 @@ fn gather(root: &Path) -> io::Result<Identity> {
     let node_password = text(place::NODE_PASSWORD)?.map(|password| Secret::new(password.trim()));
     let ssh_host_key = text(place::HOST_KEY)?.map(Secret::new);
     Ok(Identity { name: joined.unwrap_or(running), machine_id, node_password, ssh_host_key })
-}
-
-/// The part of a seed that makes another card this node.
-#[must_use]
-pub fn to_toml(identity: &Identity) -> String {
-    let Identity { name, machine_id, node_password, ssh_host_key } = identity;
-    let mut text = format!(
-        "# Who {name} is. Keep this file as you keep a key; give it to `hcimage seed new --escrow FILE`.\n\
-         [identity]\nname = \"{name}\"\nmachine-id = \"{machine_id}\"\n"
-    );
-    if let Some(password) = node_password {
-        text += &format!("node-password = \"{}\"\n", password.reveal());
-    }
-    if let Some(key) = ssh_host_key {
-        text += &format!("ssh-host-key = '''\n{}'''\n", key.reveal());
-    }
-    text
 }
 
 /// `hcnode reset-identity`: forgets the node's place in its cluster.
@@ -165,7 +148,7 @@ mod tests {
         let dir = node();
         let identity = gather(dir.path()).unwrap();
         assert_eq!(identity.name, "pi3");
-        let text = to_toml(&identity);
+        let text = identity.render();
         let read: Part = toml::from_str(&text).unwrap();
         assert_eq!(read.identity, identity);
         assert!(identity.ssh_host_key.unwrap().reveal().ends_with("KEY-----\n"));
