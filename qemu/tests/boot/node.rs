@@ -70,7 +70,7 @@ fn until(
 }
 
 /// How long a node may need to say something new: its own pauses between two attempts, and a slow guest.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(480);
 
 /// Notes that the node comes to say `HC-…` with these words.
 pub(crate) fn says(checks: &mut Checks, ssh: &Ssh, what: &str, code: &str, words: &[&str]) {
