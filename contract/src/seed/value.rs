@@ -16,8 +16,9 @@ pub(super) fn hostname(name: &str) -> Verdict {
         let label = name.split('.').next().unwrap_or_default();
         return Err(format!("{} has a dot: write the first part alone, {}", shown(name), shown(label)));
     }
-    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Err(format!("{} has capitals: write {}", shown(name), shown(&name.to_ascii_lowercase())));
+    let lower = name.to_ascii_lowercase();
+    if lower != name && label(&lower) {
+        return Err(format!("{} has capitals: write {}", shown(name), shown(&lower)));
     }
     if name.len() > 63 {
         return Err(format!("has {} characters, at most 63", name.len()));
