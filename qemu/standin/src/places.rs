@@ -40,14 +40,21 @@ impl Places {
     }
 }
 
-/// Writes a file that only root may read, with the directories above it.
+/// Writes a file that only root may read, with the directories above it: the old content or the new one, whenever the
+/// machine is reset.
 pub fn write(path: &Path, text: impl AsRef<[u8]>) -> Result<()> {
-    if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
-    }
-    let mut options = OpenOptions::new();
-    let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(text.as_ref())).map_err(Error::file("write", path))
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new);
+    file.and_then(|mut file| {
+        file.write_all(text.as_ref())?;
+        file.sync_all()?;
+        fs::rename(&new, path)?;
+        fs::File::open(dir)?.sync_all()
+    })
+    .map_err(Error::file("write", path))
 }
 
 /// Reads a text.
