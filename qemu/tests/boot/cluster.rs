@@ -65,8 +65,8 @@ pub(crate) fn joins_and_says_why_not(test: &str) {
     let off = must(machine(&server_image, first, 1024).prepare());
     node::seed(&server_image, &off, first_server().as_bytes());
     let mut server_guest = must(off.start());
-    let off =
-        must(machine(&node_image, second.clone(), 1024).kernel_words("cgroup_disable=memory").prepare());
+    let node_machine = machine(&node_image, second.clone(), 1024).clock(STOPPED);
+    let off = must(node_machine.kernel_words("cgroup_disable=memory").prepare());
     let unknown = format!("K10{}::server:x", "a".repeat(64));
     node::seed(&node_image, &off, agent("pi3", &unknown).as_bytes());
     let node_guest = must(off.start());
@@ -86,8 +86,11 @@ pub(crate) fn joins_and_says_why_not(test: &str) {
     let mut node_guest = must(off.kernel_words(None).clock(Some(STOPPED)).start());
     let node = node.moved_to(must(node_guest.port(22)));
     must(node.wait(&node_guest.console, LONG));
-    let date = must(node.ask("date +%s"));
-    eprintln!("timing: the node's clock begins at {date}");
+    let late = clock_error(&node).and_then(|seconds| match seconds {
+        86_400.. => Ok(()),
+        _ => Err(format!("it is only {seconds} s late")),
+    });
+    checks.that("the node's clock is late by more than a day", late);
     let cut = format!("K10{}::server:x", "a".repeat(61));
     node::reseed(&node, &agent("pi3", &cut));
     let words = ["token is cut off", "61 of 64 characters"];
@@ -164,19 +167,20 @@ fn of_the_server(checks: &mut Checks, server: &Ssh, node: &Ssh) {
     checks.equal("k3s runs as a service", node.ask("systemctl is-active k3s-agent.service"), "active");
 }
 
+/// By how many seconds a node's clock and ours differ.
+fn clock_error(node: &Ssh) -> Result<u64, String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let found = node.ask("date +%s").map_err(|error| error.to_string())?;
+    found.trim().parse().map(|found: u64| found.abs_diff(now)).map_err(|error| error.to_string())
+}
+
 /// A clock that began in 1970 is right once the pinned server has told the time.
 fn of_the_clock(checks: &mut Checks, node: &Ssh) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let found = node.ask("date +%s").map_err(|error| error.to_string());
-    let found = found.and_then(|text| text.trim().parse::<u64>().map_err(|error| error.to_string()));
-    checks.that(
-        "the clock is the server's",
-        match found {
-            Ok(found) if found.abs_diff(now) < 300 => Ok(()),
-            Ok(found) => Err(format!("it says {found}, the host {now}")),
-            Err(error) => Err(error),
-        },
-    );
+    let right = clock_error(node).and_then(|seconds| match seconds {
+        ..300 => Ok(()),
+        _ => Err(format!("it differs by {seconds} s")),
+    });
+    checks.that("the clock is the server's", right);
 }
 
 /// Faults of the node, and a name that is taken.
