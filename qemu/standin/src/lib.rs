@@ -12,6 +12,7 @@
 pub mod agent;
 pub mod balancer;
 pub mod client;
+mod cluster;
 pub mod config;
 pub mod error;
 pub mod http;

@@ -2,6 +2,8 @@
 //! node goes on by itself when the trouble is over.
 
 mod rows;
+mod servers;
+mod wire;
 mod world;
 
 use super::{
@@ -317,78 +319,6 @@ fn roles_send_their_own_user() {
     assert_eq!((user(Role::Agent), user(Role::Server)), ("node", "server"));
 }
 
-#[test]
-fn the_first_server_asks_nobody_and_waits_for_the_time() {
-    let mut first = cluster(Role::Server, None);
-    first.token = Secret::new("short");
-    let order = Order::check("nas", &first).unwrap();
-    let (mut world, mut server) = World::new();
-    assert!(world.follow(&order, &mut server, 60).unwrap());
-    assert!(server.knocked.is_empty() && server.entered == 0);
-    assert_eq!(world.started, ["k3s.service"]);
-    let (_, last) = world.said.last().unwrap();
-    assert_eq!(last.stage, Stage::Ready);
-    assert_eq!(
-        last.reason.as_ref().unwrap().to_string(),
-        "HC-S05 backup: this cluster has no off-node copy of its token; if this disk dies it cannot be restored."
-    );
-    let (mut world, mut server) = World::new();
-    (world.clocks.now, world.clocks.synchronized) = (0, false);
-    assert!(!world.follow(&order, &mut server, 300).unwrap());
-    let (at, reason) = &world.reasons()[0];
-    assert_eq!((reason.code, *at), (Code::J05, 60));
-    let (mut world, mut server) = World::new();
-    world.api = Err("/readyz answers 500".to_owned());
-    assert!(!world.follow(&order, &mut server, 300).unwrap());
-    let (at, reason) = &world.reasons()[0];
-    assert_eq!(
-        reason.to_string(),
-        "HC-S03 server: the API server of this node is not ready: /readyz answers 500."
-    );
-    assert!(*at >= 120);
-}
-
-#[test]
-fn servers_say_their_own_troubles() {
-    let order = Order::check("nas", &cluster(Role::Server, Some("https://nas.lan"))).unwrap();
-    for (line, code, blame) in [
-        ("critical configuration value mismatch: cluster-cidr", Code::S02, Blame::Settings),
-        ("bootstrap data already found and encrypted with different token", Code::S01, Blame::Settings),
-        (
-            "Failed to promote learner: etcdserver: can only promote a learner member which is in sync",
-            Code::S04,
-            Blame::Elsewhere,
-        ),
-    ] {
-        let (mut world, mut server) = World::new();
-        log(&mut world, line);
-        assert!(!world.follow(&order, &mut server, 60).unwrap());
-        assert_eq!((world.reasons()[0].1.code, world.reasons()[0].1.blame), (code, blame), "{line}");
-    }
-}
-
-#[test]
-fn a_server_keeps_a_copy_before_another_version() {
-    let order = Order::check("nas", &cluster(Role::Server, Some("https://nas.lan"))).unwrap();
-    let (mut world, mut server) = World::new();
-    assert!(world.follow(&order, &mut server, 60).unwrap());
-    assert!(world.disk.copies.is_empty(), "nothing ran before");
-    let disk = world.disk;
-    let (mut world, mut server) = World::new();
-    world.disk = disk.clone();
-    world.host.k3s = K3s::There("v1.35.0+k3s1".to_owned());
-    world.copy = Some("no space left on device");
-    assert!(!world.follow(&order, &mut server, 300).unwrap());
-    assert!(world.started.is_empty(), "the new version never touches what was not copied");
-    assert_eq!(world.reasons()[0].1.code, Code::S05);
-    world.copy = None;
-    assert!(world.follow(&order, &mut server, 300).unwrap());
-    assert_eq!(world.disk.copies, ["before-v1.35.0+k3s1-was-v1.34.3+k3s1"]);
-    assert_eq!(world.disk.progress.copy.as_deref(), Some("before-v1.35.0+k3s1-was-v1.34.3+k3s1"));
-    assert!(world.follow(&order, &mut server, 300).unwrap());
-    assert_eq!(world.disk.copies.len(), 1);
-}
-
 proptest! {
     /// Whatever was seen, in whatever order: the token is sent to nobody who did not prove who it is, k3s starts with
     /// settings that are on disk, and the seed is erased when the node is in its cluster.
@@ -435,70 +365,6 @@ proptest! {
 }
 
 /// The real door against real TLS, with the decisions between.
-#[test]
-fn from_the_first_knock_to_the_token_over_tls() {
-    use crate::node::{
-        join::machine::Door,
-        supervisor::tests::kit::{Ca, TestServer, http},
-    };
-    use rcgen::KeyPair;
-    let (ours, theirs) = (Ca::new("k3s-server-ca"), Ca::new("k3s-server-ca"));
-    let hash = Digest::of(ours.pem.as_bytes());
-    // Which CA it shows, which has signed it, what it answers to the token.
-    let cases: [(&Ca, &Ca, u16, Option<&str>); 6] = [
-        (&ours, &ours, 200, None),
-        (&ours, &ours, 401, Some("HC-J09 token: the cluster rejects this token (expired, or rotated).")),
-        (&ours, &ours, 403, Some("HC-J09 token: token is valid but may not join nodes.")),
-        (&ours, &ours, 503, Some("HC-J09 server: server is starting, waiting (1 min).")),
-        (
-            &theirs,
-            &theirs,
-            200,
-            Some("HC-J07 trust: the machine at 127.0.0.1 is NOT the cluster this card was made for"),
-        ),
-        (
-            &ours,
-            &theirs,
-            200,
-            Some(
-                "HC-J08 tls: 127.0.0.1 shows the cluster's CA, but its own certificate is not signed by it.",
-            ),
-        ),
-    ];
-    for (shows, signed, status, expected) in cases {
-        let key = KeyPair::generate().unwrap();
-        let pem = shows.pem.clone();
-        let chain = signed.leaf(&["127.0.0.1"], &key, (2026, 2027));
-        let server = TestServer::start(chain, &key, rustls::DEFAULT_VERSIONS, move |path| match path {
-            "/ping" => http(200, b"pong"),
-            "/cacerts" => http(200, pem.as_bytes()),
-            _ => http(status, b"{}"),
-        });
-        let mut asked = cluster(Role::Agent, Some(&format!("https://{}", server.address)));
-        asked.token = Secret::new(format!("K10{hash}::node:f00df00df00df00d"));
-        let order = Order::check("pi3", &asked).unwrap();
-        // A board whose clock stands at the time of its image.
-        let (mut world, _) = World::new();
-        (world.clocks.now, world.clocks.synchronized) = (BUILT, false);
-        let mut door = Door;
-        let mut way = super::Way::begin(order, &mut world, &mut door).unwrap();
-        for _ in 0..14 {
-            way.step().unwrap();
-        }
-        let told = world.reasons().first().map(|(_, reason)| reason.to_string());
-        match expected {
-            None => {
-                assert_eq!((told, world.stepped), (None, vec![crate::node::supervisor::tests::kit::DATE]))
-            }
-            Some(expected) => {
-                assert!(told.as_ref().is_some_and(|told| told.starts_with(expected)), "{told:?}")
-            }
-        }
-        let sent = server.heard().iter().any(|said| said.contains("Authorization"));
-        assert_eq!(sent, std::ptr::eq(shows, signed) && std::ptr::eq(shows, &raw const ours), "{expected:?}");
-    }
-}
-
 #[test]
 fn versions() {
     for (text, expected) in

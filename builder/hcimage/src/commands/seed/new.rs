@@ -246,7 +246,9 @@ fn valid(text: &str) -> Result<(), Failure> {
 fn keys(files: &[PathBuf]) -> Result<Vec<String>, Failure> {
     let mut keys = Vec::new();
     for file in files {
-        let text = String::from_utf8(bounded(file)?).unwrap_or_default();
+        let text = String::from_utf8(bounded(file)?).map_err(|_| {
+            Failure::refused(format!("{} is no text: give the .pub file of a key", file.display()))
+        })?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let before = keys.len();
         for line in lines {
