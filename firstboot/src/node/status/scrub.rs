@@ -18,7 +18,8 @@ pub fn scrubbed(line: &str) -> String {
         // The area of a reason, `HC-J09 token: the cluster …`, is no name of a value.
         let area = clean.last().is_some_and(|before| before.contains("HC-"));
         if !area && let Some(name) = named(word, words.peek().copied()) {
-            clean.extend([name, HIDDEN]);
+            clean.extend(Some(name).filter(|name| !looks_secret(name)));
+            clean.push(HIDDEN);
             break;
         }
         clean.push(if looks_secret(word) { HIDDEN } else { word });
@@ -78,6 +79,8 @@ mod tests {
             ("bearer abcdef.0123456789abcdef.", "bearer [hidden]"),
             ("sent (K10aa::node:pw)", "sent [hidden]"),
             ("hash 9f2c41aa9f2c41aa9f2c41aa", "hash [hidden]"),
+            // The name of a secret and its value have run into each other.
+            ("psK10aa::node:pw", "[hidden]"),
             ("", ""),
         ] {
             assert_eq!(scrubbed(line), expected, "{line}");
