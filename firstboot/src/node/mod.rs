@@ -22,3 +22,4 @@ pub mod settings;
 pub mod status;
 pub mod supervisor;
 pub mod token;
+pub mod update;

@@ -1,0 +1,4 @@
+//! Updates: a node takes a signed bundle, writes the other slot while it keeps serving, tries it, and keeps it or goes
+//! back (ADR 15; docs/formats/selector.md).
+
+pub mod select;
