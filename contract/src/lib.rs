@@ -1,8 +1,9 @@
 //! What the builder promises and the node believes: digests, time, architectures, derived ids, the release
-//! manifest, signatures, the seed, a node's state and its words for it. No I/O, no clock, no randomness.
+//! manifest, signatures, bundles for updates, the seed, a node's state and its words for it. No I/O, no clock, no randomness.
 #![forbid(unsafe_code)]
 
 mod arch;
+pub mod bundle;
 mod deferred;
 mod digest;
 mod epoch;
@@ -15,6 +16,9 @@ pub mod signature;
 pub mod slots;
 mod status;
 pub mod suggest;
+pub mod trust;
+pub mod update;
+pub mod verity;
 
 pub use arch::{Arch, UnknownArch};
 pub use deferred::Deferred;

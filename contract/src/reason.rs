@@ -53,6 +53,20 @@ pub enum Code {
     A01,
     /// A service on this node (a probe).
     P01,
+    /// An update's source cannot be reached, or breaks off.
+    U01,
+    /// The update was refused: not for this node, not signed by whom it trusts, too old, or damaged.
+    U02,
+    /// The other slot could not be written, or does not read back as it was written.
+    U03,
+    /// The boot loader does not count tries on this machine, so that a bad update could not be taken back.
+    U04,
+    /// The new release came up, failed its health gate and was taken back.
+    U05,
+    /// The new release did not come up; the tries ran out and the boot loader took the old one.
+    U06,
+    /// Neither slot is sound: the last good one runs, and needs its owner.
+    U07,
 }
 
 /// Why something does not go on: shown as `HC-J07 trust: the machine at … is NOT the cluster …`.

@@ -6,6 +6,9 @@ use blake2::{Blake2b512, Digest as _};
 use ed25519_dalek::{Signature, VerifyingKey};
 use std::fmt;
 
+/// The longest text of a signature that is read: a trusted comment has 1024 bytes at most.
+const TEXT_MAX: usize = 2048;
+
 /// A minisign public key: `Ed`, 8 bytes of key id, 32 bytes of Ed25519 key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {
@@ -74,6 +77,12 @@ impl PublicKey {
         Ok(Self { id: *id, key })
     }
 
+    /// The 32 bytes of the Ed25519 key: two keys that share them are one key, whatever their ids say.
+    #[must_use]
+    pub fn key_bytes(&self) -> &[u8; 32] {
+        self.key.as_bytes()
+    }
+
     /// Checks that `signature` (the text of a `.minisig` file) is this key's over `message`; gives back the
     /// trusted comment, which is signed too.
     ///
@@ -115,6 +124,29 @@ impl fmt::Display for PublicKey {
         let bytes = [&b"Ed"[..], &self.id, self.key.as_bytes()].concat();
         f.write_str(&BASE64.encode(bytes))
     }
+}
+
+/// The id of the key that a signature says it was made with; whether it was is for [`PublicKey::verify`].
+///
+/// # Errors
+/// When the text is no minisign signature.
+pub fn key_id_of(signature: &str) -> Result<[u8; 8], SignatureError> {
+    let body = signature.lines().nth(1).filter(|_| signature.len() <= TEXT_MAX);
+    let body = body.ok_or(SignatureError::Malformed("it does not have four lines"))?;
+    Ok(parse_body(body)?.0)
+}
+
+/// The one form of a signature's text: its first line, which nobody signs, says the key's id and nothing else.
+///
+/// # Errors
+/// When the text is no minisign signature.
+pub fn canonical(signature: &str) -> Result<String, SignatureError> {
+    let id = show_key_id(key_id_of(signature)?);
+    let lines: Vec<&str> = signature.lines().skip(1).collect();
+    let [body, trusted, global] = lines[..] else {
+        return Err(SignatureError::Malformed("it does not have four lines"));
+    };
+    Ok(format!("untrusted comment: signed with key {id}\n{body}\n{trusted}\n{global}\n"))
 }
 
 /// The signature line: `ED`, key id, Ed25519 signature of the prehash.

@@ -2,8 +2,7 @@ use std::io::{self, Write};
 
 use rayon::prelude::*;
 
-use super::superblock::Superblock;
-use super::{BLOCK, DIGEST, Digest, Error, Settings, hash, levels};
+use super::{BLOCK, Digest, Error, Settings, Superblock, hash_block};
 
 /// Data that is hashed at once, in parallel.
 const CHUNK: usize = 1 << 20;
@@ -43,20 +42,12 @@ impl Hasher {
         }
         self.drain();
         let data_blocks = self.len / BLOCK as u64;
-        let mut below = self.leaves;
-        let mut tree: Vec<Vec<u8>> = Vec::new();
-        for blocks in levels(data_blocks) {
-            below.resize(blocks as usize * BLOCK, 0);
-            let digests = hash_blocks(&self.settings.salt, &below);
-            tree.push(std::mem::replace(&mut below, digests));
-        }
-        let mut root = [0; DIGEST];
-        root.copy_from_slice(&below);
-        let superblock =
-            Superblock { uuid: self.settings.uuid, data_blocks, salt: self.settings.salt.to_vec() };
+        let salt = self.settings.salt;
+        let grown = contract::verity::Tree::grow(self.leaves, |blocks| hash_blocks(&salt, blocks))?;
+        let superblock = Superblock { uuid: self.settings.uuid, data_blocks, salt: salt.to_vec() };
         let mut bytes = superblock.render();
-        tree.iter().rev().for_each(|level| bytes.extend_from_slice(level));
-        Ok(Tree { root, data_blocks, bytes })
+        bytes.extend_from_slice(grown.bytes());
+        Ok(Tree { root: *grown.root(), data_blocks, bytes })
     }
 
     fn drain(&mut self) {
@@ -69,7 +60,7 @@ impl Hasher {
 /// The digests of whole blocks, one after another.
 pub(super) fn hash_blocks(salt: &[u8], blocks: &[u8]) -> Vec<u8> {
     let digests: Vec<Digest> =
-        blocks.par_chunks(BLOCK).with_min_len(16).map(|block| hash(salt, block)).collect();
+        blocks.par_chunks(BLOCK).with_min_len(16).map(|block| hash_block(salt, block)).collect();
     digests.concat()
 }
 

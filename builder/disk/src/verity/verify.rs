@@ -1,7 +1,8 @@
 use std::io::{self, Read};
 
 use super::hasher::hash_blocks;
-use super::{BLOCK, DIGEST, Digest, Error, Superblock, hash, hex, levels};
+use super::{BLOCK, DIGEST, Digest, Error, Superblock, VerityError, hex};
+use contract::verity::{Tree, tree_size};
 
 /// Data that is hashed at once, in parallel.
 const CHUNK: usize = 1 << 20;
@@ -10,8 +11,8 @@ const CHUNK: usize = 1 << 20;
 /// first bad block. `data` may be longer than what the superblock counts, as a partition is.
 pub fn verify(mut data: impl Read, hash_image: &[u8], root: &Digest) -> Result<Superblock, Error> {
     let superblock = Superblock::parse(hash_image)?;
-    let leaves = check_tree(&superblock, hash_image, root)?;
-    let mut leaves = leaves.chunks_exact(DIGEST).take(superblock.data_blocks as usize);
+    let tree = check_tree(&superblock, hash_image, root)?;
+    let mut leaves = tree.leaves().chunks_exact(DIGEST);
     let mut chunk = vec![0; CHUNK];
     let mut block = 0;
     while block < superblock.data_blocks {
@@ -35,31 +36,15 @@ pub fn verify(mut data: impl Read, hash_image: &[u8], root: &Digest) -> Result<S
     Ok(superblock)
 }
 
-/// Checks the tree from the top down and returns the level that has the data's digests.
-fn check_tree(superblock: &Superblock, image: &[u8], root: &Digest) -> Result<Vec<u8>, Error> {
-    let levels = levels(superblock.data_blocks);
-    let expected = (1 + levels.iter().sum::<u64>()) * BLOCK as u64;
-    let Some(image) = usize::try_from(expected).ok().and_then(|len| image.get(..len)) else {
+/// The tree behind a superblock; what follows it in the image is not looked at.
+fn check_tree(superblock: &Superblock, image: &[u8], root: &Digest) -> Result<Tree, Error> {
+    let Superblock { data_blocks, salt, .. } = superblock;
+    let expected = BLOCK as u64 + tree_size(*data_blocks);
+    let tree = usize::try_from(expected).ok().and_then(|end| image.get(BLOCK..end)).ok_or_else(|| {
         let got = image.len() as u64;
-        return Err(Error::HashLength { data_blocks: superblock.data_blocks, expected, got });
-    };
-    let mut above = root.to_vec();
-    let mut at = BLOCK;
-    for (depth, blocks) in levels.iter().rev().enumerate() {
-        let level = &image[at..at + *blocks as usize * BLOCK];
-        for (number, (block, digest)) in level.chunks_exact(BLOCK).zip(above.chunks_exact(DIGEST)).enumerate()
-        {
-            let got = hash(&superblock.salt, block);
-            if got != *digest && depth == 0 {
-                return Err(Error::Root { got: hex(&got), expected: hex(root) });
-            } else if got != *digest {
-                return Err(Error::HashBlock { block: (at / BLOCK + number) as u64 });
-            }
-        }
-        above = level.to_vec();
-        at += level.len();
-    }
-    Ok(above)
+        VerityError::Length { data_blocks: *data_blocks, expected, got }
+    })?;
+    Ok(Tree::check(*data_blocks, salt, tree.to_vec(), root)?)
 }
 
 fn fill(data: &mut impl Read, into: &mut [u8], start: u64) -> Result<usize, Error> {

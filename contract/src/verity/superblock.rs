@@ -1,6 +1,9 @@
 //! The superblock, 512 bytes: from <https://gitlab.com/cryptsetup/cryptsetup/-/wikis/DMVerity>.
 
-use super::{BLOCK, Error, hex};
+use super::{BLOCK, VerityError};
+
+/// Bytes of a superblock; the rest of its block is zero.
+pub const SUPERBLOCK: usize = 512;
 
 const MAGIC: &[u8; 8] = b"verity\0\0";
 const SALT_AT: usize = 88;
@@ -19,17 +22,20 @@ pub struct Superblock {
 
 impl Superblock {
     /// Reads and checks one. Only what is written here is accepted: version 1, type 1, sha256, 4096-byte blocks.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let wrong = |field, got: String, expected: &str| Error::Superblock {
+    ///
+    /// # Errors
+    /// When it is too short, no superblock, or of another kind.
+    pub fn parse(bytes: &[u8]) -> Result<Self, VerityError> {
+        let wrong = |field, got: String, expected: &str| VerityError::Superblock {
             field,
             got,
             expected: expected.to_owned(),
         };
-        let Some(block) = bytes.get(..BLOCK) else {
-            return Err(wrong("length", bytes.len().to_string(), "4096 at least"));
+        let Some(block) = bytes.get(..SUPERBLOCK) else {
+            return Err(wrong("length", bytes.len().to_string(), "512 at least"));
         };
         if &block[..8] != MAGIC {
-            return Err(wrong("signature", hex(&block[..8]), "`verity` and two zeros"));
+            return Err(wrong("signature", hex::encode(&block[..8]), "`verity` and two zeros"));
         }
         let number = |at: usize| u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]);
         for (field, at, expected) in [
@@ -59,8 +65,10 @@ impl Superblock {
         Ok(Self { uuid, data_blocks, salt: block[SALT_AT..SALT_AT + salt_len].to_vec() })
     }
 
-    /// One block.
-    pub(super) fn render(&self) -> Vec<u8> {
+    /// One whole block, of 4096 bytes.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "a salt has 256 bytes at most")]
+    pub fn render(&self) -> Vec<u8> {
         let mut block = vec![0; BLOCK];
         let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
         put(0, MAGIC);
