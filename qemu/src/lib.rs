@@ -20,6 +20,7 @@ mod machine;
 mod plain;
 mod qmp;
 mod running;
+mod service;
 mod tool;
 
 pub use accel::{Accel, Verdict, verdict};
@@ -36,4 +37,5 @@ pub use machine::{Forward, Machine, PoweredOff};
 pub use plain::Plain;
 pub use qmp::Qmp;
 pub use running::{Ending, Running};
+pub use service::SERVICES;
 pub use tool::{Output, Tool};

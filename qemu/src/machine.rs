@@ -1,14 +1,21 @@
 //! What a machine is made of, and QEMU's command line for it.
 
-use crate::{Accel, Disk, Error, Firmware, Link, Output, Result, Tool, line::ArgumentLine, tool, verdict};
+use crate::{
+    Accel, Disk, Error, Firmware, Link, Output, Result, Tool, line::ArgumentLine, service::Service, tool,
+    verdict,
+};
 use contract::Arch;
 use std::{
     ffi::OsString,
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
+
+/// A disk that a server has: what goes wrong there is told to the guest, and does not stop the machine.
+const SERVED: &str = "if=none,id=disk,format=raw,cache=writeback,discard=unmap,werror=report,rerror=report";
 
 /// The description of a machine around a disk image. The image itself is never written: a machine works on an
 /// overlay over it.
@@ -16,6 +23,7 @@ use std::{
 pub struct Machine {
     arch: Arch,
     image: PathBuf,
+    served: bool,
     memory: u32,
     cpus: u32,
     disk_size: Option<u64>,
@@ -24,6 +32,9 @@ pub struct Machine {
     link: Option<Link>,
     clock: Option<String>,
     words: Option<String>,
+    watchdog: bool,
+    reboots: bool,
+    services: Vec<Service>,
     place: Option<PathBuf>,
 }
 
@@ -73,6 +84,7 @@ impl Machine {
         Self {
             arch,
             image,
+            served: false,
             memory: 1024,
             cpus: 2,
             disk_size: None,
@@ -81,8 +93,17 @@ impl Machine {
             link: None,
             clock: None,
             words: None,
+            watchdog: false,
+            reboots: false,
+            services: Vec::new(),
             place: None,
         }
+    }
+
+    /// The same around a disk that somebody serves over NBD at the Unix socket `socket`. It is written, lives as long as
+    /// its server, and what the guest flushes is flushed there. There is no [`PoweredOff::disk`] of it to look at.
+    pub fn served(arch: Arch, socket: impl Into<PathBuf>) -> Self {
+        Self { served: true, ..Self::new(arch, socket) }
     }
 
     /// The guest's memory in MiB.
@@ -151,6 +172,27 @@ impl Machine {
         self
     }
 
+    /// Gives the machine a watchdog (i6300esb) that resets it.
+    #[must_use]
+    pub const fn watchdog(mut self) -> Self {
+        self.watchdog = true;
+        self
+    }
+
+    /// Lets the machine start again when it resets itself, as real ones do. Without it a reset is its end.
+    #[must_use]
+    pub const fn reboots(mut self) -> Self {
+        self.reboots = true;
+        self
+    }
+
+    /// Lets the guest reach a TCP server of this host at [`crate::SERVICES`] and this port, although it reaches nothing else.
+    #[must_use]
+    pub fn service(mut self, guest: u16, host: SocketAddr) -> Self {
+        self.services.push(Service { guest, host });
+        self
+    }
+
     /// Keeps the disk and the firmware's variables in the directory `place`, and goes on with what is there
     /// already. Without this a machine's disk is thrown away with it.
     #[must_use]
@@ -187,7 +229,9 @@ impl Machine {
             fs::copy(template, &variables).map_err(Error::file("copy", template))?;
             writable(&variables)?;
         }
-        make_overlay(&self.image, self.disk_size.unwrap_or(0), &place.disk())?;
+        if !self.served {
+            make_overlay(&self.image, self.disk_size.unwrap_or(0), &place.disk())?;
+        }
         if let Some(further) = &self.further {
             make_overlay(&further.image, further.size, &place.further())?;
         }
@@ -214,7 +258,13 @@ impl Machine {
             line.drive("if=none,id=further,format=qcow2,cache=writeback", &place.further());
             line.pair("-device", "virtio-blk-pci,drive=further");
         }
-        line.drive("if=none,id=disk,format=qcow2,cache=writeback,discard=unmap", &place.disk());
+        match self.served {
+            true => line.word("-drive").with_path(
+                &format!("{SERVED},file.driver=nbd,file.server.type=unix,file.server.path="),
+                &self.image,
+            ),
+            false => line.drive("if=none,id=disk,format=qcow2,cache=writeback,discard=unmap", &place.disk()),
+        };
         line.pair("-device", "virtio-blk-pci,drive=disk,bootindex=0");
         line.pair("-netdev", &self.network()).pair("-device", "virtio-net-pci,netdev=net,romfile=");
         if let Some(link) = &self.link {
@@ -227,6 +277,9 @@ impl Machine {
             let words = words.replace(',', ",,");
             line.pair("-smbios", &format!("type=11,value=io.systemd.stub.kernel-cmdline-extra={words}"));
         }
+        if self.watchdog {
+            line.pair("-device", "i6300esb").pair("-action", "watchdog=reset");
+        }
         line.pair("-device", "virtio-rng-pci");
         match wires {
             Wires::Terminal => {
@@ -236,8 +289,10 @@ impl Machine {
                 line.pair("-display", "none");
                 line.socket("serial", serial).pair("-serial", "chardev:serial");
                 line.socket("qmp", qmp).pair("-mon", "chardev=qmp,mode=control");
-                // A guest that panics and reboots must be seen as one that ended.
-                line.word("-no-reboot");
+                if !self.reboots {
+                    // A guest that panics and reboots must be seen as one that ended.
+                    line.word("-no-reboot");
+                }
             }
         }
         line.words
@@ -246,12 +301,14 @@ impl Machine {
     /// The guest reaches nothing; only the host reaches in.
     fn network(&self) -> String {
         let rule = |forward: &Forward| format!(",hostfwd=tcp:127.0.0.1:{}-:{}", forward.host, forward.guest);
-        format!("user,id=net,restrict=on{}", self.forwards.iter().map(rule).collect::<String>())
+        let forwards = self.forwards.iter().map(rule).collect::<String>();
+        let services = self.services.iter().map(Service::rule).collect::<String>();
+        format!("user,id=net,restrict=on{forwards}{services}")
     }
 }
 
 impl PoweredOff {
-    /// The disk that the machine is started from.
+    /// The disk that the machine is started from; a served one is its server's to show.
     #[must_use]
     pub fn disk(&self) -> Disk {
         Disk::new(self.place.disk(), self.machine.image.clone())

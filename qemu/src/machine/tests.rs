@@ -63,3 +63,22 @@ fn an_emulated_x86_guest_gets_one_processor() {
         assert!(line(arch, accel).contains(cpus), "{arch} {accel:?}");
     }
 }
+
+#[test]
+fn a_served_disk_reports_errors_and_a_watchdog_resets() {
+    let host = "127.0.0.1:8099".parse().unwrap();
+    let machine = Machine::served(Arch::X86_64, "/s,k").watchdog().reboots().service(80, host);
+    let firmware = Firmware { code: "/fw/code".into(), variables: "/fw/vars".into() };
+    let sockets = Wires::Sockets { serial: Path::new("/s"), qmp: Path::new("/q") };
+    let line = machine.arguments(&firmware, &Place::Kept("/p".into()), sockets, Accel::Tcg);
+    let line = line.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ");
+    for part in [
+        "format=raw,cache=writeback,discard=unmap,werror=report,rerror=report,file.driver=nbd",
+        "file.server.path=/s,,k -device virtio-blk-pci,drive=disk,bootindex=0",
+        "-device i6300esb -action watchdog=reset",
+        ",guestfwd=tcp:10.0.2.100:80-cmd:bash -c 'exec 3<>/dev/tcp/127.0.0.1/8099; cat",
+    ] {
+        assert!(line.contains(part), "{part} is not in: {line}");
+    }
+    assert!(!line.contains("-no-reboot") && !line.contains("disk.qcow2"), "{line}");
+}
