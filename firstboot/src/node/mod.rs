@@ -13,6 +13,7 @@ pub mod first_boot;
 pub mod health;
 pub mod identity;
 pub mod join;
+pub mod kube;
 pub mod notify;
 pub mod part;
 pub mod place;

@@ -81,6 +81,28 @@ pub fn settings(order: &Order, server: Option<SocketAddr>, own: Option<IpAddr>) 
     ]
 }
 
+/// A release of k3s: of `v1.34.3+k3s1` 34, 3 and 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Release {
+    /// The minor version of Kubernetes.
+    pub minor: u32,
+    /// Its patch.
+    pub patch: u32,
+    /// The number of k3s's own.
+    pub build: u32,
+}
+
+impl Release {
+    /// Reads one; none for what is no release of k3s 1.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (version, rest) = text.strip_prefix("v1.")?.split_once(['+', '-'])?;
+        let (minor, patch) = version.split_once('.')?;
+        let build = rest.rsplit_once("k3s")?.1;
+        Some(Self { minor: minor.parse().ok()?, patch: patch.parse().ok()?, build: build.parse().ok()? })
+    }
+}
+
 /// Only the newest lines are believed: what is older may be over.
 const LINES: usize = 20;
 

@@ -31,19 +31,45 @@ pub(super) enum HttpError {
     Short { found: usize, expected: usize },
 }
 
-/// Asks for `path` and reads the answer, of which the body may have `limit` bytes.
+/// A question.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'q> {
+    /// Such as `GET`.
+    pub method: &'q str,
+    /// The path, with its query.
+    pub path: &'q str,
+    /// What goes with it: its kind, such as `application/json`, and its bytes.
+    pub content: Option<(&'q str, &'q [u8])>,
+}
+
+impl<'q> Question<'q> {
+    /// `GET path`.
+    #[must_use]
+    pub fn get(path: &'q str) -> Self {
+        Self { method: "GET", path, content: None }
+    }
+}
+
+/// Asks, and reads the answer, of which the body may have `limit` bytes.
 pub(super) fn ask(
     stream: &mut (impl Read + Write),
     host: &str,
-    path: &str,
+    question: Question<'_>,
     authorization: Option<&str>,
     limit: usize,
 ) -> Result<Answer, HttpError> {
-    let authorization = authorization.map(|value| format!("Authorization: {value}\r\n")).unwrap_or_default();
-    let question = format!(
-        "GET {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: hcnode\r\nAccept: */*\r\n{authorization}\r\n"
-    );
-    stream.write_all(question.as_bytes())?;
+    let Question { method, path, content } = question;
+    let mut said =
+        format!("{method} {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: hcnode\r\nAccept: */*\r\n");
+    if let Some(value) = authorization {
+        said += &format!("Authorization: {value}\r\n");
+    }
+    if let Some((kind, bytes)) = content {
+        said += &format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", bytes.len());
+    }
+    said += "\r\n";
+    stream.write_all(said.as_bytes())?;
+    stream.write_all(content.map_or(&[], |(_, bytes)| bytes))?;
     stream.flush()?;
     let mut bytes = Vec::new();
     let mut piece = [0; 8 << 10];

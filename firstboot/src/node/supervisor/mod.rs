@@ -16,7 +16,7 @@ pub(crate) mod tests;
 pub use bundle::{Bundle, BundleError, ca_hash};
 pub use certificate::{Certificate, NotACertificate};
 pub use cluster::{Cidr, Cluster, NotANetwork, NotUnderstood, PODS, SERVICES};
-pub use http::Answer;
+pub use http::{Answer, Question};
 pub use tls::ClientKey;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -106,7 +106,7 @@ impl Client {
     /// # Errors
     /// When nobody answers, or something that is no supervisor.
     pub fn ping(&self) -> Result<Answer, SupervisorError> {
-        self.get("/ping", Trust::Blind, None, None, CACERTS_LIMIT).map(|(answer, _)| answer)
+        self.get("/ping", Trust::Blind, None, CACERTS_LIMIT).map(|(answer, _)| answer)
     }
 
     /// Asks for the cluster's CA: `GET /cacerts`. Nothing of the answer is proved: see [`Bundle::pinned`].
@@ -114,7 +114,7 @@ impl Client {
     /// # Errors
     /// When nobody answers.
     pub fn cacerts(&self) -> Result<Answer, SupervisorError> {
-        self.get("/cacerts", Trust::Blind, None, None, CACERTS_LIMIT).map(|(answer, _)| answer)
+        self.get("/cacerts", Trust::Blind, None, CACERTS_LIMIT).map(|(answer, _)| answer)
     }
 
     /// The same server, believed only when its certificate is of this CA and counts at the time `at`.
@@ -127,6 +127,16 @@ impl Client {
         &self,
         path: &str,
         trust: Trust<'_>,
+        authorization: Option<&str>,
+        limit: usize,
+    ) -> Result<(Answer, Option<Certificate>), SupervisorError> {
+        self.ask(Question::get(path), trust, None, authorization, limit)
+    }
+
+    fn ask(
+        &self,
+        question: Question<'_>,
+        trust: Trust<'_>,
         key: Option<&ClientKey>,
         authorization: Option<&str>,
         limit: usize,
@@ -136,7 +146,7 @@ impl Client {
             let stream = Timed::connect(self.address, self.patience)?;
             let broken = |error| HttpError::Io(io::Error::other(error));
             let mut tls = tls::open(stream, trust, key, &shown).map_err(broken)?;
-            http::ask(&mut tls, &self.address.to_string(), path, authorization, limit)
+            http::ask(&mut tls, &self.address.to_string(), question, authorization, limit)
         };
         let answer = ask();
         let shown = shown.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -161,7 +171,7 @@ impl Pinned<'_> {
     /// # Errors
     /// When it cannot.
     pub fn prove(&self) -> Result<Proof, SupervisorError> {
-        let (answer, certificate) = self.client.get("/ping", self.trust(), None, None, CACERTS_LIMIT)?;
+        let (answer, certificate) = self.client.get("/ping", self.trust(), None, CACERTS_LIMIT)?;
         Ok(Proof { date: answer.date, certificate })
     }
 
@@ -171,17 +181,16 @@ impl Pinned<'_> {
     /// When the server does not prove who it is (nothing was said to it then), or does not answer.
     pub fn config(&self, login: &Login) -> Result<Answer, SupervisorError> {
         let header = login.header();
-        let answer =
-            self.client.get("/v1-k3s/config", self.trust(), None, Some(header.reveal()), CONFIG_LIMIT);
+        let answer = self.client.get("/v1-k3s/config", self.trust(), Some(header.reveal()), CONFIG_LIMIT);
         answer.map(|(answer, _)| answer)
     }
 
-    /// Asks the Kubernetes API for `path`, as whoever the key says.
+    /// Asks the Kubernetes API, as whoever the key says.
     ///
     /// # Errors
     /// As for [`Pinned::config`].
-    pub fn api(&self, path: &str, key: &ClientKey) -> Result<Answer, SupervisorError> {
-        self.client.get(path, self.trust(), Some(key), None, API_LIMIT).map(|(answer, _)| answer)
+    pub fn api(&self, question: Question<'_>, key: &ClientKey) -> Result<Answer, SupervisorError> {
+        self.client.ask(question, self.trust(), Some(key), None, API_LIMIT).map(|(answer, _)| answer)
     }
 
     fn trust(&self) -> Trust<'_> {
@@ -194,9 +203,9 @@ impl Pinned<'_> {
 /// # Errors
 /// When it does not answer.
 pub fn plain(address: SocketAddr, path: &str, patience: Duration) -> Result<Answer, SupervisorError> {
-    let answer = Timed::connect(address, patience)
-        .map_err(HttpError::Io)
-        .and_then(|mut stream| http::ask(&mut stream, &address.to_string(), path, None, CACERTS_LIMIT));
+    let answer = Timed::connect(address, patience).map_err(HttpError::Io).and_then(|mut stream| {
+        http::ask(&mut stream, &address.to_string(), Question::get(path), None, CACERTS_LIMIT)
+    });
     answer.map_err(|error| judge(error, Trust::Blind, None))
 }
 

@@ -344,10 +344,10 @@ fn the_api_knows_the_node_by_its_certificate() {
         let bundle = Bundle::unpinned(ca.pem.as_bytes(), NOW).unwrap();
         let client = Client::new(server.address);
         let me = ClientKey { certificates: mine.clone().into_bytes(), key: pem.clone().into_bytes() };
-        assert_eq!(client.pinned(&bundle, NOW).api("/readyz", &me).unwrap().status, 200);
+        assert_eq!(client.pinned(&bundle, NOW).api(Question::get("/readyz"), &me).unwrap().status, 200);
         assert!(client.pinned(&bundle, NOW).prove().is_err(), "without the certificate nobody answers");
         let broken = ClientKey { certificates: mine.clone().into_bytes(), key: b"none".to_vec() };
-        assert!(client.pinned(&bundle, NOW).api("/readyz", &broken).is_err());
+        assert!(client.pinned(&bundle, NOW).api(Question::get("/readyz"), &broken).is_err());
     }
 }
 

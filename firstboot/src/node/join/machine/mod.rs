@@ -8,6 +8,8 @@ mod network;
 mod unit;
 
 pub use door::Door;
+pub(crate) use kube::kubelet;
+pub(crate) use network::look as network;
 
 use super::{
     facts::{ArtifactFault, Host, Kubelet, Network, Seen, Unit},

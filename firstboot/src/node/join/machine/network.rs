@@ -11,7 +11,7 @@ use std::{
 /// Interfaces that k3s makes are not the node's own.
 const OTHERS: [&str; 7] = ["lo", "cni", "flannel", "veth", "kube-", "docker", "nerdctl"];
 
-pub(super) fn look() -> io::Result<Network> {
+pub(crate) fn look() -> io::Result<Network> {
     let own = |name: &str| !OTHERS.iter().any(|other| name.starts_with(other));
     let found = if_addrs::get_if_addrs()?.into_iter().filter(|interface| own(&interface.name));
     let found: Vec<(String, Cidr)> = found
