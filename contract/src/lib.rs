@@ -12,6 +12,7 @@ mod probe;
 mod reason;
 pub mod release;
 pub mod seed;
+pub mod selector;
 pub mod signature;
 pub mod slots;
 mod status;

@@ -164,21 +164,39 @@ pub fn not_erased(error: &CardError, expires: Option<&str>) -> Reason {
     Reason { code: Code::J15, area: "seed".to_owned(), text, blame: Blame::Node }
 }
 
+/// The boot partition's device, once it is there.
+///
+/// # Errors
+/// When the disk has none, or it does not appear.
+pub fn device(boot: &Boot) -> Result<PathBuf, CardError> {
+    let device = boot.esp_device.as_deref().map(PathBuf::from).ok_or(CardError::None)?;
+    let start = Instant::now();
+    while !fs::metadata(&device).is_ok_and(|meta| meta.file_type().is_block_device()) {
+        if start.elapsed() > PATIENCE {
+            let (device, seconds) = (device.display().to_string(), PATIENCE.as_secs());
+            return Err(CardError::Absent { device, seconds });
+        }
+        thread::sleep(PAUSE);
+    }
+    Ok(device)
+}
+
+/// Waits until nobody has the boot partition; it is given back when the file is closed.
+///
+/// # Errors
+/// When the lock cannot be made.
+pub fn lock() -> Result<File, CardError> {
+    let lock = File::create(place::CARD_LOCK).map_err(CardError::io("open", place::CARD_LOCK))?;
+    flock(&lock, FlockOperation::LockExclusive).map_err(CardError::io("lock", place::CARD_LOCK))?;
+    Ok(lock)
+}
+
 impl Card {
     fn open(boot: &Boot) -> Result<Self, CardError> {
-        let device = boot.esp_device.as_deref().map(PathBuf::from).ok_or(CardError::None)?;
-        let start = Instant::now();
-        while !fs::metadata(&device).is_ok_and(|meta| meta.file_type().is_block_device()) {
-            if start.elapsed() > PATIENCE {
-                let (device, seconds) = (device.display().to_string(), PATIENCE.as_secs());
-                return Err(CardError::Absent { device, seconds });
-            }
-            thread::sleep(PAUSE);
-        }
+        let device = device(boot)?;
         let folder = PathBuf::from(place::CARD);
         fs::create_dir_all(&folder).map_err(CardError::io("create", &folder))?;
-        let lock = File::create(place::CARD_LOCK).map_err(CardError::io("open", place::CARD_LOCK))?;
-        flock(&lock, FlockOperation::LockExclusive).map_err(CardError::io("lock", place::CARD_LOCK))?;
+        let lock = lock()?;
         mount(&device, &folder, "vfat", FLAGS | MountFlags::RDONLY, OPTIONS)
             .map_err(CardError::io("mount", &device))?;
         Ok(Self { folder, device, _lock: lock })
