@@ -38,3 +38,11 @@ pub const CONSOLE: &str = "console.issue";
 pub const PAGE: &str = "/run/hcimage/page";
 /// The address that the servers share: the overlay `keepalived` starts when it is there.
 pub const VIRTUAL_IP: &str = "/run/hcimage/virtual-ip";
+/// Notes on updates: what is staged, what did not stay, the floor.
+pub const UPDATE: &str = "/var/lib/hcimage/update";
+/// Is there once this boot is kept or nothing better is left: until then a timer restarts a boot on trial.
+pub const DECIDED: &str = "/run/hcimage/decided";
+/// Held by whoever changes a slot or the boot partition's entries; its text is the holder's process id.
+pub const UPDATE_LOCK: &str = "/run/hcimage/update.lock";
+/// How far the update that runs came, for other programs.
+pub const PROGRESS: &str = "/run/hcimage/update-progress.json";

@@ -78,11 +78,35 @@ fn once(probes: &[Probe], json: bool) -> io::Result<bool> {
     Ok(outcomes.iter().all(|outcome| outcome.passed))
 }
 
-fn judged(probes: &[Probe], keep: bool, json: bool) -> io::Result<bool> {
+/// What the gate says of this release, once every probe has passed or had its time.
+///
+/// # Errors
+/// When the probes, the services' own words or the measure cannot be read.
+pub fn verdict() -> io::Result<gate::Verdict> {
+    weighed(&probes()?).map(|(_, _, verdict)| verdict)
+}
+
+/// What works now is what the next release is measured against.
+///
+/// # Errors
+/// When it cannot be found out or written.
+pub fn keep() -> io::Result<()> {
+    let probes = probes()?;
+    let outcomes = ask::round(&Machine, &probes.iter().collect::<Vec<_>>());
+    let parts = super::status::parts::read(Path::new(place::PARTS))?;
+    Measure::of(facts::release(), &outcomes, &parts).save(Path::new(place::HEALTHY))
+}
+
+fn weighed(probes: &[Probe]) -> io::Result<(Vec<Outcome>, Parts, gate::Verdict)> {
     let started = Instant::now();
     let outcomes = patiently(&Machine, probes, || started.elapsed(), thread::sleep);
     let parts = super::status::parts::read(Path::new(place::PARTS))?;
     let verdict = gate::gate(Measure::load(Path::new(place::HEALTHY))?.as_ref(), &outcomes, &parts);
+    Ok((outcomes, parts, verdict))
+}
+
+fn judged(probes: &[Probe], keep: bool, json: bool) -> io::Result<bool> {
+    let (outcomes, parts, verdict) = weighed(probes)?;
     let text =
         if json { serde_json::to_string(&verdict)? + "\n" } else { table::verdict(&outcomes, &verdict) };
     io::stdout().write_all(text.as_bytes())?;

@@ -1,5 +1,18 @@
-//! Updates: a node takes a signed bundle, writes the other slot while it keeps serving, tries it, and keeps it or goes
-//! back (ADR 15; docs/formats/selector.md). What it owes its cluster meanwhile is in [`cluster`] (ADR 17).
+//! A/B updates: `hcnode update` (ADR 15; docs/formats/selector.md).
+//!
+//! What is true is derived from the boot partition, the partition table and the running slot; files on state are notes,
+//! and losing them loses words, never a node. `Committed(S)` becomes `Staged(T)` by one sector on the boot partition,
+//! `Trial(T)` by a restart, and `Committed(T)` by one sector more, after the health gate.
+//!
+//! Decisions: [`policy`], [`trial`]. The work: [`apply`]. Ports: [`source`], [`slot`], [`select`]; what the node owes its
+//! cluster meanwhile: [`cluster`] (ADR 17). Notes: [`record`]. Words: [`reasons`].
 
+pub mod apply;
 pub mod cluster;
+pub mod policy;
+pub mod reasons;
+pub mod record;
 pub mod select;
+pub mod slot;
+pub mod source;
+pub mod trial;
