@@ -7,6 +7,8 @@ pub mod bundle;
 mod deferred;
 mod digest;
 mod epoch;
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzzing;
 mod guid;
 mod probe;
 mod reason;

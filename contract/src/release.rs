@@ -48,6 +48,9 @@ pub struct Release {
     pub ports: Vec<String>,
     /// Inputs that are not what the lock would fetch, such as `ssh-key`: a release key refuses these.
     pub lab: Vec<String>,
+    /// What its updates say of it. Manifests older than the key have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<Update>,
 }
 
 /// The builder of a release.
@@ -158,6 +161,19 @@ pub struct Kernel {
     pub release: String,
     /// Its command line.
     pub cmdline: String,
+}
+
+/// A release's place in the order of releases, and whose signatures its updates must have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Update {
+    /// The release's number: a higher one is newer.
+    pub sequence: u64,
+    /// The lowest sequence that may follow it.
+    pub floor: u64,
+    /// SHA-256 of `trust.json` beside the manifest, if nodes believe anybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Digest>,
 }
 
 /// A manifest that cannot be believed.

@@ -1,7 +1,9 @@
 //! What is typed.
 
+mod release;
 mod seed;
 
+pub(crate) use release::{BundleArgs, KeySet, PermitArgs, SignArgs, TrustCommand};
 pub(crate) use seed::{RoleArg, SeedCommand, SeedNewArgs};
 
 use clap::{Args, Parser, Subcommand};
@@ -71,8 +73,17 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KeyCommand,
     },
-    /// Sign a release manifest
+    /// Sign a release manifest or a bundle
     Sign(SignArgs),
+    /// Make an update for nodes from a build
+    Bundle(BundleArgs),
+    /// Say whose updates nodes believe, and hand that over to other keys
+    Trust {
+        #[command(subcommand)]
+        command: TrustCommand,
+    },
+    /// Permit nodes to go back to a release that lies below their floor
+    Permit(PermitArgs),
     /// Write or check a node's settings
     Seed {
         #[command(subcommand)]
@@ -206,18 +217,6 @@ pub(crate) enum KeyCommand {
         /// The folder, made if missing
         dir: PathBuf,
     },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SignArgs {
-    /// A release manifest, out/…/release.json, or the folder that holds it
-    pub(crate) release: PathBuf,
-    /// The secret key
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: PathBuf,
-    /// Sign although the image has lab inputs, such as an SSH key
-    #[arg(long)]
-    pub(crate) lab: bool,
 }
 
 #[derive(Debug, Args)]

@@ -75,6 +75,9 @@ pub(crate) enum Failure {
     /// A release manifest.
     #[error(transparent)]
     Manifest(#[from] contract::release::ReleaseError),
+    /// A bundle.
+    #[error(transparent)]
+    Bundle(#[from] contract::bundle::BundleError),
     /// A signature.
     #[error("{}: {source}", file.display())]
     Signature { file: PathBuf, source: contract::signature::SignatureError },

@@ -2,7 +2,7 @@
 
 use crate::error::Failure;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use contract::signature::{prehash, show_key_id};
+use contract::signature::{PublicKey, canonical, prehash, show_key_id};
 use ed25519_dalek::{Signer as _, SigningKey};
 use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
 
@@ -86,6 +86,16 @@ impl SecretKey {
         )
     }
 
+    /// The same in the one form that bundles, trusts and permits have.
+    pub(crate) fn sign_in_form(&self, message: &[u8], comment: &str) -> Result<String, Failure> {
+        canonical(&self.sign(message, comment)).map_err(|error| Failure::refused(error.to_string()))
+    }
+
+    /// The public half.
+    pub(crate) fn public(&self) -> Result<PublicKey, Failure> {
+        PublicKey::parse(&self.public_text()).map_err(|error| Failure::refused(error.to_string()))
+    }
+
     /// Writes the pair into `folder`; never over another key.
     pub(crate) fn save(&self, folder: &Path) -> Result<(), Failure> {
         fs::create_dir_all(folder).map_err(Failure::file("create", folder))?;
@@ -119,7 +129,6 @@ fn random<const N: usize>() -> Result<[u8; N], Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::signature::PublicKey;
 
     fn key() -> SecretKey {
         SecretKey { id: *b"\x01\x02\x03\x04\x05\x06\x07\x08", key: SigningKey::from_bytes(&[7; 32]) }

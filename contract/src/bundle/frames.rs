@@ -82,7 +82,7 @@ impl Frames {
         }
         if offset - at != header.frames.stored {
             let (found, expected) = (offset - at, header.frames.stored);
-            return Err(BundleError::Length { what: "frames", found, expected });
+            return Err(BundleError::Length { what: "data", found, expected });
         }
         Ok(Self(frames))
     }

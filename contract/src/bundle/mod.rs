@@ -14,6 +14,8 @@ mod index;
 mod plan;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 pub mod write;
 
 pub use error::BundleError;

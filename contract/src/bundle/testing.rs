@@ -1,6 +1,6 @@
 //! Tiny signed bundles for tests, in memory, with keys that are no secret.
 
-use super::{Head, Header, Index, Part, SCHEMA, Uki, header::FrameTable, write};
+use super::{Head, Header, Index, Kind, Part, SCHEMA, Uki, header::FrameTable, write};
 use crate::{
     Arch, Digest, Epoch,
     signature::{PublicKey, prehash, show_key_id},
@@ -72,6 +72,9 @@ pub fn signed(trust: Trust, by: &[u8]) -> SignedTrust {
     SignedTrust { trust, signatures }
 }
 
+/// Makes one zstd frame of blocks.
+pub type Compress = fn(&[u8]) -> Vec<u8>;
+
 /// What a test bundle is made of. Change what the test is about.
 #[derive(Clone, Debug)]
 pub struct Recipe {
@@ -86,11 +89,11 @@ pub struct Recipe {
     /// The numbers of the keys that sign it.
     pub signers: Vec<u8>,
     /// Makes one zstd frame of blocks. None: everything is stored as it is.
-    pub compress: Option<fn(&[u8]) -> Vec<u8>>,
+    pub compress: Option<Compress>,
 }
 
 /// A finished bundle, and what a test wants to compare with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
     /// The file.
     pub bytes: Vec<u8>,
@@ -205,6 +208,64 @@ impl Recipe {
         let index = Index::parse(&parsed, index_bytes.clone()).expect("the index that was just written");
         Made { bytes: [head, index_bytes, frames].concat(), header, index }
     }
+}
+
+/// How far an installation came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Why it ended.
+    pub error: super::BundleError,
+    /// Blocks that would have been written before it did.
+    pub written: u64,
+}
+
+/// Reads a whole bundle as a node with an empty slot does, in the node's order: root and kernel image.
+///
+/// # Errors
+/// The first thing that is not as it should be, and how many blocks were let through before it.
+pub fn install(
+    bytes: &[u8],
+    trust: &Trust,
+    inflate: impl Fn(&[u8], usize) -> Result<Vec<u8>, String>,
+) -> Result<(Vec<u8>, Vec<u8>), Refused> {
+    let early = |error| Refused { error, written: 0 };
+    let head = Head::read(bytes, trust).map_err(early)?;
+    head.check_file_size(bytes.len() as u64).map_err(early)?;
+    let range = |offset: u64, size: u64| {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        &bytes[start..start + usize::try_from(size).unwrap_or(usize::MAX)]
+    };
+    let index = range(head.size, head.header.index_size()).to_vec();
+    let index = Index::parse(&head, index).map_err(early)?;
+    let (mut parts, mut written) = (Vec::new(), 0);
+    for kind in [Kind::Root, Kind::Uki] {
+        let mut part = Vec::new();
+        let plan = super::plan(&index, kind, |_| false, &[], 0);
+        for piece in plan.fetches.iter().flat_map(|fetch| &fetch.pieces) {
+            let blocks = index.open(piece, range(piece.offset, piece.size), &inflate);
+            part.extend(blocks.map_err(|error| Refused { error, written })?);
+            written += piece.blocks;
+        }
+        parts.push(part);
+    }
+    let mut uki = parts.pop().unwrap_or_default();
+    uki.truncate(usize::try_from(head.header.uki.size).unwrap_or(usize::MAX));
+    Ok((parts.pop().unwrap_or_default(), uki))
+}
+
+/// Puts another header into a bundle, signed anew: for what only a signer could do wrong.
+///
+/// # Panics
+/// When the bundle is none, or the header one that is not written.
+#[must_use]
+pub fn with_header(bytes: &[u8], change: impl FnOnce(&mut Header), signers: &[u8]) -> Vec<u8> {
+    let mut head = Head::unverified(bytes).expect("a bundle");
+    let rest = usize::try_from(head.size).unwrap_or(usize::MAX);
+    change(&mut head.header);
+    let signatures: Vec<String> =
+        signers.iter().map(|number| TestKey::new(*number).sign(&head.header.render())).collect();
+    let head = write::head(&head.header, &signatures, &head.chain).expect("a header that is written");
+    [&head, &bytes[rest..]].concat()
 }
 
 /// Unpacks nothing: for bundles without zstd frames.

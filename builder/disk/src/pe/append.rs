@@ -8,6 +8,10 @@ use super::{
 /// `IMAGE_DLLCHARACTERISTICS_NX_COMPAT`: no page is both writable and executable.
 pub(super) const NX_COMPAT: u16 = 0x100;
 
+/// Sections begin at whole blocks of the file, so that a kernel that did not change is the same blocks in the next
+/// release's image, whatever the sizes of the sections before it.
+const FILE_BLOCK: usize = 4096;
+
 /// What a section holds, for its flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -47,8 +51,10 @@ pub fn append(base: &[u8], sections: &[NewSection<'_>], nx_compat: bool) -> Resu
     let image = Image::parse(base)?;
     check(&image, sections)?;
     let [section_alignment, file_alignment] = image.alignments();
+    let file_alignment = FILE_BLOCK.max(file_alignment as usize);
     let mut end = image.sections().iter().map(end_in_memory).max().unwrap_or_default();
     let mut bytes = base.to_vec();
+    fill_last(&image, &mut bytes, file_alignment);
     let mut initialised = 0;
     for (section, index) in sections.iter().zip(image.sections().len()..) {
         let too_large =
@@ -57,10 +63,9 @@ pub fn append(base: &[u8], sections: &[NewSection<'_>], nx_compat: bool) -> Resu
         let address =
             u32::try_from(end.next_multiple_of(section_alignment.into())).map_err(|_| too_large())?;
         end = u64::from(address) + u64::from(size);
-        let offset = bytes.len().next_multiple_of(file_alignment as usize);
-        bytes.resize(offset, 0);
+        let offset = bytes.len();
         bytes.extend(section.bytes);
-        bytes.resize(bytes.len().next_multiple_of(file_alignment as usize), 0);
+        bytes.resize(bytes.len().next_multiple_of(file_alignment), 0);
         let raw = u32::try_from(bytes.len()).map_err(|_| too_large())?;
         u32::try_from(end.next_multiple_of(section_alignment.into())).map_err(|_| too_large())?;
         let at = image.table + index * SECTION_HEADER;
@@ -75,6 +80,19 @@ pub fn append(base: &[u8], sections: &[NewSection<'_>], nx_compat: bool) -> Resu
     }
     finish(&image, &mut bytes, sections.len(), end, initialised, nx_compat)?;
     Ok(bytes)
+}
+
+/// Fills the base up to whole blocks. The zeros become part of its last section, if that ends the file: what lies
+/// between sections is hashed differently by different programs when an image is signed.
+fn fill_last(image: &Image<'_>, bytes: &mut Vec<u8>, alignment: usize) {
+    let len = bytes.len();
+    bytes.resize(len.next_multiple_of(alignment), 0);
+    let ends_file = |section: &Section<'_>| section.offset as usize + section.raw_size as usize == len;
+    let last = image.sections().iter().position(|section| section.raw_size > 0 && ends_file(section));
+    if let Some(index) = last {
+        let filled = image.sections()[index].raw_size + (bytes.len() - len) as u32;
+        put(bytes, image.table + index * SECTION_HEADER + 16, filled);
+    }
 }
 
 fn end_in_memory(section: &Section<'_>) -> u64 {

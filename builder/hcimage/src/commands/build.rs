@@ -20,6 +20,7 @@ use crate::{
 use contract::{
     Arch, Digest, Release,
     release::{Artifact, How, Tool},
+    trust::Chain,
 };
 use std::{
     collections::BTreeMap,
@@ -69,7 +70,7 @@ pub(crate) fn run(args: BuildArgs, workshop: &Workshop, printer: &Printer) -> Re
         Order { workshop, described: &described, lock: &lock, arch, additions: &additions, tool: tool()? };
     let target = folder.join("disk.img");
     let (disk, built) = order.image(&target, printer)?;
-    publish(&folder, disk, &built, packages::of(&lock, arch)?, key.as_ref())?;
+    publish(&folder, disk, &built, packages::of(&lock, arch)?, &described.trust, key.as_ref())?;
     report(&built, &additions.artifacts, &folder, key.is_some(), workshop, printer)
 }
 
@@ -140,6 +141,7 @@ fn publish(
     disk: DiskImage,
     built: &Built,
     packages: &BTreeMap<String, Locked>,
+    trust: &Chain,
     key: Option<&SecretKey>,
 ) -> Result<(), Failure> {
     let write = |name: &str, bytes: &[u8]| {
@@ -149,6 +151,7 @@ fn publish(
     };
     remove_stale(&folder.join("release.json.minisig"))?;
     remove_stale(&folder.join("release.json"))?;
+    remove_stale(&folder.join("trust.json"))?;
     disk.publish()?;
     let line = |(name, locked): (&String, &Locked)| {
         format!("{name} {} {} {}\n", locked.version, locked.suite, locked.sha256)
@@ -161,6 +164,9 @@ fn publish(
     let lines = packages.iter().map(line).chain(release.artifacts.iter().map(artifact));
     write("packages.txt", lines.collect::<String>().as_bytes())?;
     write("files.txt", built.files.as_bytes())?;
+    if !trust.0.is_empty() {
+        write("trust.json", &trust.render())?;
+    }
     let manifest = release.render();
     if let Some(key) = key {
         write("release.json.minisig", key.sign(&manifest, &super::sign::comment(release)).as_bytes())?;

@@ -9,13 +9,16 @@ use crate::{
 use std::process::ExitCode;
 
 mod build;
+mod bundle;
 mod key;
 mod lock;
+mod permit;
 mod relock;
 mod run;
 mod scripts;
 mod seed;
 mod sign;
+mod trust;
 mod verify;
 mod why;
 
@@ -43,6 +46,9 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<(), Failure> {
         Command::Key { command } => key::run(&command, json, printer),
         Command::Seed { command } => seed::run(&command, json, printer),
         Command::Sign(args) => sign::run(&args, json, printer),
+        Command::Bundle(args) => bundle::run(&args, json, printer),
+        Command::Trust { command } => trust::run(&command, json, printer),
+        Command::Permit(args) => permit::run(&args, json, printer),
         Command::Run(args) => run::run(&args, printer),
         Command::Verify(args) => verify::run(&args, json, printer),
         Command::Why(args) => why::run(&args, &workshop()?, printer),

@@ -1,5 +1,6 @@
 //! `hcimage sign`.
 
+use super::bundle;
 use crate::{args::SignArgs, error::Failure, printer::Printer, signing::SecretKey};
 use contract::Release;
 use std::{
@@ -9,15 +10,13 @@ use std::{
 
 pub(crate) fn run(args: &SignArgs, json: bool, printer: &Printer) -> Result<(), Failure> {
     let SignArgs { release, key, lab } = args;
+    if release.is_file() && bundle::is_one(release)? {
+        return bundle::sign(args, json, printer);
+    }
     let file = manifest_file(release);
     let bytes = fs::read(&file).map_err(Failure::file("read", &file))?;
     let manifest = Release::parse(&bytes)?;
-    if !manifest.lab.is_empty() && !lab {
-        return Err(Failure::with_hint(
-            format!("{} has lab inputs ({}): it is not for release", file.display(), manifest.lab.join(", ")),
-            "build it without them, or say --lab",
-        ));
-    }
+    refuse_lab(&file, &manifest.lab, *lab)?;
     let key = SecretKey::load(key)?;
     let target = PathBuf::from(format!("{}.minisig", file.display()));
     let partial = PathBuf::from(format!("{}.partial", target.display()));
@@ -28,6 +27,17 @@ pub(crate) fn run(args: &SignArgs, json: bool, printer: &Printer) -> Result<(), 
     }
     printer.say(&format!("{}: {}", target.display(), comment(&manifest)));
     Ok(())
+}
+
+/// What has lab inputs is signed only knowingly.
+pub(super) fn refuse_lab(file: &Path, inputs: &[String], knowingly: bool) -> Result<(), Failure> {
+    if inputs.is_empty() || knowingly {
+        return Ok(());
+    }
+    Err(Failure::with_hint(
+        format!("{} has lab inputs ({}): it is not for release", file.display(), inputs.join(", ")),
+        "build it without them, or say --lab",
+    ))
 }
 
 /// The trusted comment of a release's signature.

@@ -253,11 +253,18 @@ fn conclude(checks: &[Check], json: bool, printer: &Printer) -> Result<(), Failu
 }
 
 /// A part of the image as a file of its own. `fatfs` wants to be able to write; it is refused.
-struct Window<'a> {
+pub(super) struct Window<'a> {
     file: &'a File,
     start: u64,
     size: u64,
     at: u64,
+}
+
+impl<'a> Window<'a> {
+    /// The part of an image's file.
+    pub(super) const fn part(file: &'a File, part: &Part) -> Self {
+        Self { file, start: part.offset, size: part.size, at: 0 }
+    }
 }
 
 impl Read for Window<'_> {

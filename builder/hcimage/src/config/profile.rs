@@ -1,6 +1,7 @@
 //! Profiles: what an image is.
 
 use super::{Problem, parse, size::Size};
+use contract::update::Window;
 use serde::Deserialize;
 use std::path::Path;
 
@@ -22,6 +23,24 @@ pub(crate) struct Profile {
     pub(crate) drop: Rules,
     pub(crate) modules: Rules,
     pub(crate) cmdline: Vec<String>,
+    pub(crate) update: UpdateSettings,
+}
+
+/// How nodes with this image are updated.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UpdateSettings {
+    /// Base URL of the channel files; none: only by hand.
+    pub(crate) url: Option<String>,
+    /// The file with the chain of trusts, from the project's folder on; none: updates are refused.
+    pub(crate) trust: Option<String>,
+    /// The release's number; none: the lock's epoch in seconds.
+    pub(crate) sequence: Option<u64>,
+    /// The lowest sequence that may follow.
+    pub(crate) floor: u64,
+    /// Whether nodes update themselves.
+    pub(crate) auto: bool,
+    /// When they may restart for it.
+    pub(crate) window: Option<Window>,
 }
 
 /// Sizes and compression of the root file system.
@@ -64,6 +83,8 @@ pub(super) struct Raw {
     drop: RawDrop,
     #[serde(default)]
     kernel: RawKernel,
+    #[serde(default)]
+    update: RawUpdate,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -82,6 +103,17 @@ struct RawDrop {
     paths: Vec<String>,
     #[serde(default)]
     keep: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawUpdate {
+    url: Option<String>,
+    trust: Option<String>,
+    sequence: Option<u64>,
+    floor: Option<u64>,
+    auto: Option<bool>,
+    window: Option<Window>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -135,6 +167,14 @@ impl Raw {
                 drop: joined(base.kernel.drop, self.kernel.drop),
                 keep: joined(base.kernel.keep, self.kernel.keep),
             },
+            update: RawUpdate {
+                url: self.update.url.or(base.update.url),
+                trust: self.update.trust.or(base.update.trust),
+                sequence: self.update.sequence.or(base.update.sequence),
+                floor: self.update.floor.or(base.update.floor),
+                auto: self.update.auto.or(base.update.auto),
+                window: self.update.window.or(base.update.window),
+            },
         }
     }
 
@@ -171,7 +211,32 @@ impl Raw {
             drop: Rules { drop: self.drop.paths, keep: self.drop.keep },
             modules: Rules { drop: self.kernel.drop, keep: self.kernel.keep },
             cmdline: self.kernel.cmdline,
+            update: self.update.finish(file)?,
         })
+    }
+}
+
+impl RawUpdate {
+    fn finish(self, file: &Path) -> Result<UpdateSettings, Problem> {
+        let Self { url, trust, sequence, floor, auto, window } = self;
+        let url = url.map(|url| url.trim_end_matches('/').to_owned());
+        if let Some(url) =
+            url.as_ref().filter(|url| !url.starts_with("http://") && !url.starts_with("https://"))
+        {
+            let message = format!("`update.url` is `{url}`: it must begin with http:// or https://");
+            return Err(Problem::in_file(file, message));
+        }
+        let (auto, floor) = (auto.unwrap_or(false), floor.unwrap_or(0));
+        if auto && url.is_none() {
+            let message = "`update.auto` without `update.url`: nodes would not know where to look";
+            return Err(Problem::in_file(file, message));
+        }
+        if let Some(sequence) = sequence.filter(|sequence| floor > *sequence) {
+            let message =
+                format!("`update.floor` is {floor}: it must not be above `update.sequence`, {sequence}");
+            return Err(Problem::in_file(file, message));
+        }
+        Ok(UpdateSettings { url, trust, sequence, floor, auto, window })
     }
 }
 
@@ -198,6 +263,18 @@ mod tests {
             ),
             ("description='x'\nboard='uefi'\n[image]\nextent = '1MiB'", "it must be from 64KiB to 512KiB"),
             ("board='uefi'", "p.toml: `description` is missing"),
+            (
+                "description='x'\nboard='uefi'\n[update]\nurl = 'ftp://x'",
+                "p.toml: `update.url` is `ftp://x`: it must begin with http:// or https://",
+            ),
+            (
+                "description='x'\nboard='uefi'\n[update]\nauto = true",
+                "p.toml: `update.auto` without `update.url`",
+            ),
+            (
+                "description='x'\nboard='uefi'\n[update]\nsequence = 3\nfloor = 4",
+                "p.toml: `update.floor` is 4: it must not be above `update.sequence`, 3",
+            ),
         ] {
             let problem =
                 Raw::parse(Path::new("p.toml"), text).unwrap().finish("p", Path::new("p.toml")).unwrap_err();

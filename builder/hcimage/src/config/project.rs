@@ -1,7 +1,7 @@
 //! The checkout: where profiles and overlays are.
 
 use super::{Artifact, Lock, LockedArtifact, Overlay, Problem, Profile, profile::Raw};
-use contract::Arch;
+use contract::{Arch, trust::Chain};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -20,6 +20,8 @@ pub(crate) struct Project {
 pub(crate) struct Described {
     pub(crate) profile: Profile,
     pub(crate) overlays: Vec<Overlay>,
+    /// Whose updates its nodes believe, with all earlier versions.
+    pub(crate) trust: Chain,
 }
 
 impl Described {
@@ -91,9 +93,30 @@ impl Project {
             }
             overlays.push(Overlay::load(overlay, &folder)?);
         }
-        let described = Described { profile, overlays };
+        let trust = self.trust(&profile, &file)?;
+        let described = Described { profile, overlays, trust };
         self.check_artifacts(&described)?;
         Ok(described)
+    }
+
+    /// The chain of trusts that a profile names; its newest version must be signed already.
+    fn trust(&self, profile: &Profile, file: &Path) -> Result<Chain, Problem> {
+        let Some(name) = &profile.update.trust else { return Ok(Chain::default()) };
+        let path = self.root.join(name);
+        let bytes = fs::read(&path).map_err(|error| {
+            let message = format!(
+                "`update.trust`: {} cannot be read: {error}; `hcimage trust new` makes one",
+                path.display()
+            );
+            Problem::in_file(file, message)
+        })?;
+        let wrong = |wrong: String| Problem::in_file(&path, wrong);
+        let chain = Chain::parse(&bytes).map_err(|error| wrong(error.to_string()))?;
+        match chain.newest() {
+            Ok(Some(_)) => Ok(chain),
+            Ok(None) => Err(wrong("there is no trust in it: `hcimage trust new` makes one".to_owned())),
+            Err(error) => Err(wrong(format!("{error}; `hcimage trust sign` adds a signature"))),
+        }
     }
 
     /// Names of artifacts are the image's, not an overlay's, and what the profile asks for must exist.

@@ -130,9 +130,10 @@ impl Order<'_> {
         let image = &described.profile.image;
         let sizes = Sizes { esp: image.esp, slot: image.slot };
         let disk = DiskImage::create(target, sizes, *arch, content_id)?;
+        let salt = image::salt(&described.profile.name, *arch);
         let root = printer.stage("root", |stage| {
             let fs = image::file_system(&rootfs.tree, &mut rootfs.bodies, self.settings()?, &workshop.cache)?;
-            let root = disk.root(&fs, &rootfs.bodies, lock.epoch)?;
+            let root = disk.root(&fs, &rootfs.bodies, &salt, lock.epoch)?;
             stage.note(size::show(root.size));
             Ok(root)
         })?;
@@ -169,14 +170,11 @@ impl Order<'_> {
                 .collect(),
             disk: extent,
             parts,
-            verity: Verity {
-                root_hash,
-                salt: image::salt(&content_id),
-                data_blocks: root.verity.data_blocks,
-            },
+            verity: Verity { root_hash, salt, data_blocks: root.verity.data_blocks },
             kernel: Kernel { release: inputs.release.clone(), cmdline },
             ports: trees::ports(described).into_iter().cloned().collect(),
             lab: additions.lab_inputs(),
+            update: Some(trees::update(described, lock)?),
         };
         let dropped = rootfs.assembled.dropped.into_iter().map(|it| (it.rule, it.files, it.bytes)).collect();
         let (uki_size, initrd_size) = (uki.len() as u64, initrd.len() as u64);

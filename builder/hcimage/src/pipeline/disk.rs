@@ -140,11 +140,12 @@ impl DiskImage {
         &self,
         fs: &FileSystem,
         bodies: &Bodies,
+        salt: &Digest,
         epoch: Epoch,
     ) -> Result<image::Root, Failure> {
         let (offset, size) = self.place(slots::Part::Root(Slot::A))?;
         let window = Window::new(Sparse(&self.file), offset, size);
-        let root = image::write(fs, bodies, &self.content_id, epoch, size, window)
+        let root = image::write(fs, bodies, &self.content_id, salt, epoch, size, window)
             .map_err(|error| self.name(error))?;
         let (offset, size) = self.place(slots::Part::Verity(Slot::A))?;
         let written = Window::new(Sparse(&self.file), offset, size).write_at(0, &root.verity.bytes);

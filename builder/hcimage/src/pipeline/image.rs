@@ -2,7 +2,7 @@
 
 use super::bodies::Bodies;
 use crate::error::Failure;
-use contract::{Digest, Epoch, Guid};
+use contract::{Arch, Digest, Epoch, Guid};
 use disk::{
     erofs::{FileSystem, Inode, InodeId, Kind, PackSettings, Plan, Volume},
     output::Output,
@@ -57,16 +57,18 @@ pub(crate) struct Root {
     pub(crate) verity: verity::Tree,
 }
 
-/// The salt of an image's hash tree.
-pub(crate) fn salt(content_id: &Digest) -> Digest {
-    Digest::of_fields([&content_id.0[..], b"verity salt"])
+/// The salt of the hash trees of all releases of a product: equal blocks have equal leaves in all of them, so that
+/// a node finds by comparing leaves what it has already (ADR 16).
+pub(crate) fn salt(product: &str, arch: Arch) -> Digest {
+    Digest::of_fields([product.as_bytes(), arch.name().as_bytes(), b"verity salt"])
 }
 
-/// Writes the file system to `output` and gives its hash tree, whose salt is derived from `content_id`.
+/// Writes the file system to `output` and gives its hash tree. Ids are derived from `content_id`.
 pub(crate) fn write(
     fs: &FileSystem,
     bodies: &Bodies,
     content_id: &Digest,
+    salt: &Digest,
     epoch: Epoch,
     limit: u64,
     output: impl Output,
@@ -81,7 +83,7 @@ pub(crate) fn write(
             "make `image.slot` in the profile larger (deployed nodes keep their old slots), or drop more",
         ));
     }
-    let settings = verity::Settings { salt: salt(content_id).0, uuid: Guid::derive(content_id, "verity").0 };
+    let settings = verity::Settings { salt: salt.0, uuid: Guid::derive(content_id, "verity").0 };
     let sink = Sequential { output, at: 0 };
     let mut tee = Tee { sink, hasher: verity::Hasher::new(settings), digest: sha2::Sha256::new() };
     let mut buffered = BufWriter::with_capacity(1 << 20, &mut tee);

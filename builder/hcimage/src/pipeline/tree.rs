@@ -5,12 +5,16 @@ use super::{
     unpack::{Entry, Kind, Unpacked},
 };
 use crate::{
-    config::{Described, Lock, overlay},
+    config::{Described, Lock, overlay, profile::UpdateSettings},
     error::Failure,
     node::{Binaries, NODE},
 };
 use archive::{deb822, relation, version::Version};
-use contract::{Arch, Digest, release::How};
+use contract::{
+    Arch, Digest, bundle,
+    release::{self, How},
+    update::{INSTALLED_PATH, INSTALLED_SCHEMA, Installed},
+};
 use std::collections::{BTreeMap, BTreeSet};
 use tree::{
     Assembly, Content, DropRules, Glob, ImagePath, Node, Origin, Overlay, OverlayDirectory, OverlayFile,
@@ -62,7 +66,8 @@ pub(crate) fn assembly(
         artifacts::lay(&additions.artifacts, overlay, &mut value);
         overlays.push(value);
     }
-    overlays.push(build_overlay(described, additions)?);
+    let installed = installed(described, lock, arch, version)?;
+    overlays.push(build_overlay(described, additions, &installed)?);
     let mut recipes = embedded().map_err(|error| Failure::refused(error.to_string()))?;
     for (file, text) in described.overlays.iter().flat_map(|overlay| &overlay.recipes) {
         let package = file.rsplit('/').next().and_then(|name| name.strip_suffix(".toml")).unwrap_or(file);
@@ -103,6 +108,7 @@ pub(crate) fn version(
             });
         }
     }
+    inputs.push(described.trust.render());
     inputs.push(format!("{:?}", additions.ssh_key).into_bytes());
     inputs.extend(additions.node.values().map(|binary| binary.described.sha256.0.to_vec()));
     // The lock has the pins; what departs from them is an input of its own.
@@ -279,7 +285,11 @@ fn overlay_value(overlay: &overlay::Overlay) -> Result<Overlay, Failure> {
 
 /// What the build itself lays over the root: the services' program, what it reads of the overlays, and a lab's
 /// key.
-fn build_overlay(described: &Described, additions: &Additions) -> Result<Overlay, Failure> {
+fn build_overlay(
+    described: &Described,
+    additions: &Additions,
+    installed: &Installed,
+) -> Result<Overlay, Failure> {
     let file = |path: &str, bytes: Vec<u8>, mode: u16| -> Result<OverlayFile, Failure> {
         Ok(OverlayFile {
             path: ImagePath::parse(path)?,
@@ -299,6 +309,7 @@ fn build_overlay(described: &Described, additions: &Additions) -> Result<Overlay
         file("usr/lib/hcimage/persist", lines(persist).into(), 0o644)?,
         file("usr/lib/hcimage/ports", lines(ports(described)).into(), 0o644)?,
         file("usr/lib/hcimage/probes.json", (probes + "\n").into(), 0o644)?,
+        file(INSTALLED_PATH.trim_start_matches('/'), installed.render(), 0o644)?,
     ];
     let deferred = artifacts::deferred(&additions.artifacts)?;
     files.push(file("usr/lib/hcimage/deferred.json", deferred.into(), 0o644)?);
@@ -309,6 +320,49 @@ fn build_overlay(described: &Described, additions: &Additions) -> Result<Overlay
         files.push(file("etc/ssh/authorized_keys.d/root", key.clone().into(), 0o644)?);
     }
     Ok(Overlay { name: "build".to_owned(), files, ..Overlay::default() })
+}
+
+/// The release's place in the order of releases.
+pub(crate) fn update(described: &Described, lock: &Lock) -> Result<release::Update, Failure> {
+    let settings = &described.profile.update;
+    let sequence = match settings.sequence {
+        Some(sequence) => sequence,
+        None => u64::try_from(lock.epoch.0).map_err(|_| {
+            Failure::with_hint(
+                format!("the lock's epoch is {}, before 1970: no sequence can be taken from it", lock.epoch),
+                "give the profile one: `sequence` below `[update]`",
+            )
+        })?,
+    };
+    if settings.floor > sequence {
+        return Err(Failure::with_hint(
+            format!("`update.floor` is {}, above this release's own sequence, {sequence}", settings.floor),
+            "a floor is the sequence of the oldest release that may still be installed",
+        ));
+    }
+    let trust = (!described.trust.0.is_empty()).then(|| Digest::of(&described.trust.render()));
+    Ok(release::Update { sequence, floor: settings.floor, trust })
+}
+
+/// What the root says of itself to the node's updater.
+fn installed(described: &Described, lock: &Lock, arch: Arch, version: &str) -> Result<Installed, Failure> {
+    let release::Update { sequence, floor, .. } = update(described, lock)?;
+    let profile = &described.profile;
+    let UpdateSettings { url, auto, window, .. } = profile.update.clone();
+    Ok(Installed {
+        schema: INSTALLED_SCHEMA.to_owned(),
+        product: profile.name.clone(),
+        arch,
+        board: profile.board.clone(),
+        layout: bundle::LAYOUT.to_owned(),
+        version: version.to_owned(),
+        sequence,
+        floor,
+        url,
+        auto,
+        window,
+        trust: described.trust.newest().map_err(|error| Failure::refused(error.to_string()))?,
+    })
 }
 
 /// Every port that an overlay declares.

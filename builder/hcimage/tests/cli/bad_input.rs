@@ -157,7 +157,7 @@ fn usage_errors_end_with_2() {
         (&["build", "--jbos=3"], "tip: a similar argument exists: '--jobs'"),
         (&["build", "--jobs=0"], "0 is not in 1..=1024"),
         (&["lock", "--all", "--profile=tiny"], "cannot be used with"),
-        (&["bulid"], "tip: a similar subcommand exists: 'build'"),
+        (&["verfiy"], "tip: a similar subcommand exists: 'verify'"),
     ];
     for (args, says) in cases {
         lab.hcimage(args).ends(2, &[says]);

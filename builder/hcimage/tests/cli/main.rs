@@ -4,6 +4,7 @@
 mod artifacts;
 mod bad_archive;
 mod bad_input;
+mod bundle;
 mod golden;
 mod keys;
 mod kit;
