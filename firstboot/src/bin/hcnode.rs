@@ -29,6 +29,15 @@ enum Act {
     Token(node::token::Options),
     /// Print what makes this node the one that its cluster knows: the file is a secret
     Escrow,
+    /// The door for programs that ask for updates, such as a Plan of system-upgrade-controller
+    #[command(subcommand)]
+    UpdateSocket(node::update::socket::Act),
+    /// On a server that came back from a newer k3s: put back the datastore from before it
+    RestoreDatastore {
+        /// Do it: this is the only server of its cluster
+        #[arg(long)]
+        only_server: bool,
+    },
     /// Make this node forget its name, its place in the cluster and its password there
     ResetIdentity {
         /// Do it
@@ -45,7 +54,9 @@ fn main() -> ExitCode {
         Act::Health(options) => node::health::run(options),
         Act::Status(options) => node::status::run(options),
         Act::Token(options) => node::token::run(&options),
+        Act::UpdateSocket(act) => node::update::socket::run(act),
         Act::Escrow => node::identity::escrow(),
+        Act::RestoreDatastore { only_server } => node::join::restore(only_server),
         Act::ResetIdentity { yes } => node::identity::reset(yes),
     }
 }

@@ -10,6 +10,8 @@ pub const STATE: &str = "/var/lib/hcimage";
 pub const SETTINGS: &str = "/var/lib/hcimage/settings.json";
 /// The name under which the cluster knows this node: one line, from the moment that it was accepted there.
 pub const JOINED_AS: &str = "/var/lib/hcimage/joined-as";
+/// Copies of the cluster's state from before another k3s, each in a folder of its own.
+pub const COPIES: &str = "/var/lib/hcimage/copies";
 /// How far the node came on its way into the cluster.
 pub const JOIN: &str = "/var/lib/hcimage/join.json";
 /// The overlays' probes.

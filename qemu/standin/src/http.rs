@@ -17,6 +17,8 @@ pub struct Request {
     pub method: String,
     /// The path, without its query.
     pub path: String,
+    /// What stands behind its question mark.
+    pub query: String,
     /// Headers by their names in lower case.
     pub headers: BTreeMap<String, String>,
     /// The body.
@@ -91,7 +93,8 @@ impl Request {
     /// A request for `path`.
     #[must_use]
     pub fn new(method: &str, path: &str) -> Self {
-        Self { method: method.to_owned(), path: path.to_owned(), ..Self::default() }
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        Self { method: method.to_owned(), path: path.to_owned(), query: query.to_owned(), ..Self::default() }
     }
 
     /// With a header more.
@@ -116,8 +119,10 @@ impl Request {
 
     /// Writes it for `host`.
     pub fn write(&self, host: &str, stream: &mut impl Write) -> io::Result<()> {
+        let mark = if self.query.is_empty() { "" } else { "?" };
+        let Self { method, path, query, .. } = self;
         let mut head =
-            format!("{} {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n", self.method, self.path);
+            format!("{method} {path}{mark}{query} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
         for (name, value) in &self.headers {
             head += &format!("{name}: {value}\r\n");
         }
@@ -136,7 +141,8 @@ impl Request {
         let (Some(method), Some(target)) = (parsed.method, parsed.path) else {
             return Err(Error::Http("no method"));
         };
-        let (method, path) = (method.to_owned(), target.split('?').next().unwrap_or_default().to_owned());
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let (method, path, query) = (method.to_owned(), path.to_owned(), query.to_owned());
         let length = length(parsed.headers)?.unwrap_or(0);
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
         let headers = parsed
@@ -144,7 +150,7 @@ impl Request {
             .iter()
             .map(|header| (header.name.to_ascii_lowercase(), text(header.value)))
             .collect();
-        Ok(Self { method, path, headers, body: rest(stream, body, Some(length))? })
+        Ok(Self { method, path, query, headers, body: rest(stream, body, Some(length))? })
     }
 }
 
@@ -201,6 +207,7 @@ const fn reason(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         409 => "Conflict",
+        429 => "Too Many Requests",
         500 => "Internal Server Error",
         503 => "Service Unavailable",
         _ => "Unknown",

@@ -1,18 +1,21 @@
 //! `k3s server`: the supervisor's routes, and the few of the API that a node needs.
 
+mod objects;
+
 use crate::{
     Error, Result,
     cluster::{Cluster, kubeconfig, names, net, password},
     config::Config,
     http::{Answer, Request},
     log::Log,
-    node, pki,
+    pki,
     pki::{Authority, Use, When},
     places::{self, Places},
     switches::Switches,
     tls, token,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use objects::Objects;
 use rustls::{ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use std::{
@@ -35,6 +38,7 @@ pub struct Server {
     password: String,
     nodes: Mutex<BTreeMap<String, Value>>,
     passwords: Mutex<BTreeMap<String, String>>,
+    objects: Mutex<Objects>,
 }
 
 /// Who asks.
@@ -76,6 +80,7 @@ impl Server {
             .into_iter()
             .filter_map(|(name, hash)| Some((name, hash.as_str()?.to_owned())))
             .collect();
+        let objects = Objects::load(&json!(load("db/objects.json")?));
         let server = Self {
             places,
             config,
@@ -86,6 +91,7 @@ impl Server {
             password,
             nodes: Mutex::new(nodes),
             passwords: Mutex::new(passwords),
+            objects: Mutex::new(objects),
         };
         server.write_admin()?;
         Ok(server)
@@ -320,8 +326,19 @@ impl Server {
             return Ok(Answer::refusal(401, "Unauthorized"));
         }
         let path: Vec<&str> = request.path.trim_matches('/').split('/').collect();
+        if let Some(answer) = self.objects(request, who, &path)? {
+            return Ok(answer);
+        }
         let mut nodes = lock(&self.nodes);
         Ok(match (request.method.as_str(), path.as_slice()) {
+            // A node may look at itself alone.
+            ("GET", ["api", "v1", "nodes"]) if matches!(who, Who::Node(_)) => Answer::refusal(
+                403,
+                "nodes is forbidden: node cannot read all nodes, only its own Node object",
+            ),
+            ("GET", ["api", "v1", "nodes", name]) if matches!(who, Who::Node(own) if own != name) => {
+                Answer::refusal(403, &format!("nodes \"{name}\" is forbidden: only its own Node object"))
+            }
             ("GET", ["readyz" | "livez" | "healthz"]) => Answer::text("ok"),
             ("GET", ["version"]) => {
                 Answer::json(200, &json!({"gitVersion": crate::VERSION, "major": "1", "minor": "34"}))
@@ -347,7 +364,7 @@ impl Server {
                 if request.method == "PUT" && !nodes.contains_key(&name) {
                     return Ok(missing(&name));
                 }
-                nodes.insert(name, node.clone());
+                let node = self.report(&mut nodes, &name, &node)?;
                 self.keep(&nodes)?;
                 Answer::json(if request.method == "POST" { 201 } else { 200 }, &node)
             }
@@ -362,14 +379,6 @@ impl Server {
             }
             _ => Answer::refusal(404, "the server could not find the requested resource"),
         })
-    }
-
-    fn seen(&self, node: &Value) -> Value {
-        let mut node = node.clone();
-        if self.switches.on("not-ready") {
-            node::unready(&mut node);
-        }
-        node
     }
 
     fn keep(&self, nodes: &BTreeMap<String, Value>) -> Result<()> {

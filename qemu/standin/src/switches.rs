@@ -11,6 +11,9 @@
 //! | `cert-not-yet-valid` | its certificate begins in 30 days |
 //! | `cert-expired` | its certificate ended yesterday |
 //! | `cluster-cidr` | the pod network is the file's content |
+//! | `pods` | the pods of the cluster, a line each: `NAMESPACE/NAME NODE KIND` (`ReplicaSet`; `none` for nobody's) |
+//! | `budget` | a disruption budget refuses to evict these (`NAMESPACE/NAME`, any number) |
+//! | `no-locks` | the overlay's ConfigMap for updates is not there |
 //! | `not-ready` | every node is Ready=False: the network plugin is not ready |
 
 use std::{

@@ -13,7 +13,7 @@ use standin::{
     places::Places,
     server::Server,
     switches::Switches,
-    tls::Trust,
+    tls::{Pair, Trust},
 };
 use std::{
     fs,
@@ -217,4 +217,77 @@ fn the_way_in_is_shut_without_a_token_and_open_to_a_bootstrap_token() {
     let agent = lab.agent("pi5", "pi5", "a short token that is wrong");
     start(&agent);
     says(&agent, "401 Unauthorized");
+}
+
+/// What a kubelet may ask around an update, and what not: as the Node authorizer and NodeRestriction have it.
+#[test]
+fn a_node_closes_itself_sends_its_pods_away_and_takes_the_lock() {
+    let lab = Lab::open();
+    let agent = lab.agent("pi3", "pi3", &lab.token());
+    let member = start(&agent).recv_timeout(LONG).unwrap();
+    let read = |name: &str| places::read(&agent.places.agent(name)).unwrap();
+    let own = Pair { chain: read("client-kubelet.crt"), key: read("client-kubelet.key") };
+    let ca = read("server-ca.crt");
+    let ask = |method: &str, path: &str, body: Value| {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let answer =
+            client::ask(lab.port, Trust::Only(&ca), Some(&own), &Request::new(method, path).body(body))
+                .unwrap();
+        (answer.status, serde_json::from_slice::<Value>(&answer.body).unwrap())
+    };
+    let none = Value::Null;
+
+    let node = "/api/v1/nodes/pi3";
+    let (_, found) = ask("GET", node, none.clone());
+    let version = found["metadata"]["resourceVersion"].clone();
+    let cordon = |version: &Value| serde_json::json!({"metadata": {"resourceVersion": version, "annotations": {"ours": "1.5"}}, "spec": {"unschedulable": true}});
+    assert_eq!(ask("PATCH", node, cordon(&version)).0, 200);
+    assert_eq!(ask("PATCH", node, cordon(&version)).0, 409, "it has changed since");
+    member.heartbeat(&agent.log);
+    let (_, found) = ask("GET", node, none.clone());
+    assert_eq!(found["spec"]["unschedulable"], true, "a heartbeat changes the status alone");
+    let open =
+        serde_json::json!({"metadata": {"annotations": {"ours": null}}, "spec": {"unschedulable": null}});
+    let (status, found) = ask("PATCH", node, open);
+    assert_eq!(
+        (status, &found["spec"]["unschedulable"], &found["metadata"]["annotations"]),
+        (200, &none, &serde_json::json!({}))
+    );
+    assert_eq!(ask("PATCH", "/api/v1/nodes/other", cordon(&version)).0, 403);
+    assert_eq!(ask("PATCH", node, serde_json::json!({"spec": {"taints": []}})).0, 403);
+    assert_eq!(ask("GET", "/api/v1/nodes", none.clone()).0, 403);
+
+    lab.on("pods", "default/web pi3\nkube-system/held pi3 StatefulSet\ndefault/other pi4\n");
+    lab.on("budget", "kube-system/held");
+    let pods = || {
+        let (_, list) = ask("GET", "/api/v1/pods?fieldSelector=spec.nodeName%3Dpi3", Value::Null);
+        list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|pod| pod["metadata"]["name"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(pods(), ["web", "held"]);
+    assert_eq!(ask("GET", "/api/v1/pods", none.clone()).0, 403);
+    let evict = |pod: &str| {
+        let (namespace, name) = pod.split_once('/').unwrap();
+        ask("POST", &format!("/api/v1/namespaces/{namespace}/pods/{name}/eviction"), serde_json::json!({})).0
+    };
+    assert_eq!(
+        [evict("default/web"), evict("kube-system/held"), evict("default/other"), evict("a/b")],
+        [201, 429, 403, 404]
+    );
+    assert_eq!(pods(), ["held"]);
+
+    let locks = "/api/v1/namespaces/hcimage-updates/configmaps/hcimage-updates";
+    let (_, found) = ask("GET", locks, none.clone());
+    let mut taken = found.clone();
+    taken["data"] = serde_json::json!({"agents": "pi3"});
+    assert_eq!(ask("PUT", locks, taken.clone()).0, 200);
+    assert_eq!(ask("PUT", locks, taken).0, 409, "compare and swap");
+    assert_eq!(ask("GET", locks, none.clone()).1["data"]["agents"], "pi3");
+    assert_eq!(ask("GET", "/api/v1/namespaces/default/configmaps/x", none.clone()).0, 403);
+    lab.on("no-locks", "");
+    assert_eq!(ask("GET", locks, none).0, 403);
 }

@@ -176,14 +176,14 @@ impl<'p, M: Machine, S: Supervisor> Way<'p, M, S> {
     fn rest(&mut self) -> io::Result<()> {
         self.trouble = None;
         (self.facts.tries, self.facts.waited) = (0, 0);
-        let reason = match &self.facts.burned {
-            Some(Err(why)) => Some(super::reasons::not_burned(why)),
+        let (reason, next) = match &self.facts.burned {
+            Some(Err(why)) => (Some(super::reasons::not_burned(why)), ""),
             _ if self.order.role == Role::Server && !self.machine.copied_off()? => {
-                Some(super::reasons::single_copy())
+                (Some(super::reasons::single_copy()), super::reasons::COPY_OFF)
             }
-            _ => None,
+            _ => (None, ""),
         };
-        let part = Part { stage: Stage::Ready, reason, next: String::new(), probes: Vec::new() };
+        let part = Part { stage: Stage::Ready, reason, next: next.to_owned(), probes: Vec::new() };
         self.tell(part)?;
         self.machine.pause(REST);
         self.facts.forget(Look::Unit);

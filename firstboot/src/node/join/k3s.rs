@@ -101,6 +101,14 @@ impl Release {
         let build = rest.rsplit_once("k3s")?.1;
         Some(Self { minor: minor.parse().ok()?, patch: patch.parse().ok()?, build: build.parse().ok()? })
     }
+
+    /// Whether `now` is of an older minor version than `before`: one that must not open what that one wrote. What is
+    /// no release of k3s cannot be compared.
+    #[must_use]
+    pub fn is_minor_back(before: &str, now: &str) -> bool {
+        let (before, now) = (Self::parse(before), Self::parse(now));
+        before.zip(now).is_some_and(|(before, now)| now.minor < before.minor)
+    }
 }
 
 /// Only the newest lines are believed: what is older may be over.

@@ -13,10 +13,12 @@ pub mod order;
 pub mod port;
 pub mod progress;
 mod reasons;
+mod restore;
 mod service;
 
 pub use drive::Way;
 pub use order::Order;
+pub use restore::restore;
 pub use service::{rehearse, run};
 
 #[cfg(test)]

@@ -296,6 +296,10 @@ impl Scene<'_> {
             return None;
         }
         if let (Role::Server, Some(before)) = (self.order.role, &self.progress.k3s) {
+            if k3s::Release::is_minor_back(before, version) {
+                let reason = reasons::older_k3s(before, version, self.progress.copy.as_deref());
+                return pause(Look::Host, reason, 600, reasons::OLDER_NEXT);
+            }
             match &self.facts.kept {
                 None => return Some(Step::Copy(format!("before-{version}-was-{before}"))),
                 Some(Err(why)) => return pause(Look::Artifacts, reasons::not_kept(why), 60, LOOKS_AGAIN),

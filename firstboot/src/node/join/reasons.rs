@@ -6,6 +6,7 @@ use super::{
 };
 use crate::node::{
     clock::{Clocks, Day},
+    place,
     supervisor::{BundleError, Cidr, SupervisorError},
 };
 use contract::{Blame, Code, Reason};
@@ -277,6 +278,21 @@ pub(super) fn not_kept(why: &str) -> Reason {
     reason(Code::S05, "backup", Blame::Node, text)
 }
 
+/// What helps a server that came back from a newer k3s.
+pub(super) const OLDER_NEXT: &str = "hcnode update --to RELEASE with that k3s; or, only on a cluster's only server: hcnode restore-datastore --only-server";
+
+/// A server must not open what a newer minor version of k3s wrote.
+pub(super) fn older_k3s(before: &str, now: &str, copy: Option<&str>) -> Reason {
+    let copy = copy.map_or_else(
+        || "There is no copy from before".to_owned(),
+        |copy| format!("The copy from before is {}/{copy}", place::COPIES),
+    );
+    let text = format!(
+        "k3s {before} ran on this server and has changed its datastore; this release has {now}, which must not open it. k3s is not started. {copy}."
+    );
+    reason(Code::S05, "datastore", Blame::Node, text)
+}
+
 pub(super) fn name_taken(name: &str) -> Reason {
     let text = format!(
         "the cluster already knows another machine called \"{name}\". Re-flash with its escrow (hcimage seed new --escrow FILE), or remove it there: kubectl delete node {name}."
@@ -379,6 +395,9 @@ pub(super) fn not_burned(why: &str) -> Reason {
 pub(super) fn api(why: &str) -> Reason {
     reason(Code::S03, "server", Blame::Node, format!("the API server of this node is not ready: {why}."))
 }
+
+/// What to do about [`single_copy`]: it is said until the mark is there.
+pub(super) const COPY_OFF: &str = "copy /var/lib/rancher/k3s/server/token to a safe place elsewhere, then: touch /var/lib/hcimage/off-node-copy";
 
 /// What holds on servers, and is worth a word: nothing of it stops the node.
 pub(super) fn single_copy() -> Reason {

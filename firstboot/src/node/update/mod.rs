@@ -14,5 +14,6 @@ pub mod reasons;
 pub mod record;
 pub mod select;
 pub mod slot;
+pub mod socket;
 pub mod source;
 pub mod trial;

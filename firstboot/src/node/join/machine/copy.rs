@@ -20,7 +20,7 @@ pub(super) fn keep(name: &str, alive: &mut impl FnMut()) -> io::Result<()> {
         .chars()
         .map(|letter| if letter.is_ascii_alphanumeric() || ".-+".contains(letter) { letter } else { '_' })
         .collect();
-    keep_in(Path::new(k3s::SERVER), &Path::new(place::STATE).join("copies"), &name, alive)
+    keep_in(Path::new(k3s::SERVER), Path::new(place::COPIES), &name, alive)
 }
 
 fn keep_in(server: &Path, copies: &Path, name: &str, alive: &mut impl FnMut()) -> io::Result<()> {
@@ -42,6 +42,44 @@ fn keep_in(server: &Path, copies: &Path, name: &str, alive: &mut impl FnMut()) -
     fs::rename(&begun, &done)?;
     File::open(copies)?.sync_all()?;
     forget_old(copies, &done)
+}
+
+/// Puts the copy of this name back. What was there until now is laid beside it, as `db.set-aside` and so on, and stays
+/// until the next time. Done again after a power cut, it ends in the same way: a part is away only while its copy is
+/// whole.
+pub(super) fn put_back(name: &str, alive: &mut impl FnMut()) -> io::Result<()> {
+    put_back_in(Path::new(k3s::SERVER), &Path::new(place::COPIES).join(name), alive)
+}
+
+fn put_back_in(server: &Path, kept: &Path, alive: &mut impl FnMut()) -> io::Result<()> {
+    if !kept.join("db").exists() {
+        return Err(io::Error::other(format!("{} holds no copy of a datastore", kept.display())));
+    }
+    for part in PARTS {
+        let (from, to) = (kept.join(part), server.join(part));
+        if !from.exists() {
+            continue;
+        }
+        let (new, aside) =
+            (server.join(format!("{part}.put-back")), server.join(format!("{part}.set-aside")));
+        remove_all(&new)?;
+        copy(&from, &new, alive)?;
+        if to.exists() {
+            remove_all(&aside)?;
+            fs::rename(&to, &aside)?;
+        }
+        fs::rename(&new, &to)?;
+    }
+    File::open(server)?.sync_all()
+}
+
+fn remove_all(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+    }
 }
 
 /// Makes a folder that root alone may enter.
@@ -119,5 +157,28 @@ mod tests {
         left.sort();
         assert_eq!(left.len(), 2);
         assert!(left.contains(&"c".into()), "{left:?}");
+    }
+
+    #[test]
+    fn a_copy_is_put_back_and_what_was_there_is_laid_aside() {
+        let root = tempfile::tempdir().unwrap();
+        let (server, copies) = (root.path().join("server"), root.path().join("copies"));
+        let write =
+            |name: &str, text: &str| file::replace(&server.join(name), text.as_bytes(), 0o600).unwrap();
+        let read = |name: &str| fs::read_to_string(server.join(name)).unwrap();
+        assert!(put_back_in(&server, &copies.join("a"), &mut || ()).is_err());
+        write("db/etcd/wal", "old");
+        write("token", "t1");
+        keep_in(&server, &copies, "a", &mut || ()).unwrap();
+        write("db/etcd/wal", "migrated");
+        write("token", "t2");
+        // Twice, as after a power cut, with half of a copy in the way.
+        write("db.put-back/etcd/wal", "ha");
+        put_back_in(&server, &copies.join("a"), &mut || ()).unwrap();
+        assert_eq!((read("db/etcd/wal"), read("db.set-aside/etcd/wal")), ("old".into(), "migrated".into()));
+        assert_eq!((read("token"), read("token.set-aside")), ("t1".into(), "t2".into()));
+        put_back_in(&server, &copies.join("a"), &mut || ()).unwrap();
+        assert_eq!(read("db/etcd/wal"), "old");
+        assert!(!server.join("db.put-back").exists());
     }
 }

@@ -48,6 +48,17 @@ const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
 /// Made by the owner (or a tool of theirs) when the cluster's token is kept somewhere else.
 const COPIED_OFF: &str = "/var/lib/hcimage/off-node-copy";
 
+/// Puts a copy of the cluster's state back, while k3s does not run.
+pub(super) fn put_back(name: &str) -> io::Result<()> {
+    for unit in ["k3s.service", "k3s-agent.service"] {
+        let state = unit::look(unit)?.state;
+        if state != "inactive" && state != "failed" {
+            return Err(io::Error::other(format!("{unit} is {state}: systemctl stop {unit} first")));
+        }
+    }
+    copy::put_back(name, &mut || ())
+}
+
 /// This machine.
 pub struct Real<A> {
     began: Instant,

@@ -73,3 +73,29 @@ fn a_server_keeps_a_copy_before_another_version() {
     assert!(world.follow(&order, &mut server, 300).unwrap());
     assert_eq!(world.disk.copies.len(), 1);
 }
+
+/// P19: the slot from before never opens what a newer minor version wrote.
+#[test]
+fn an_older_k3s_is_not_started_on_a_newer_datastore() {
+    let order = Order::check("nas", &cluster(Role::Server, Some("https://nas.lan"))).unwrap();
+    let agent = Order::check("nas", &cluster(Role::Agent, Some("https://nas.lan"))).unwrap();
+    for (order, before, now, starts) in [
+        (&order, "v1.35.0+k3s1", "v1.34.3+k3s1", false),
+        (&order, "v1.34.4+k3s1", "v1.34.3+k3s1", true),
+        (&order, "v1.34.3+k3s2", "v1.34.3+k3s1", true),
+        (&order, "unknown", "v1.34.3+k3s1", true),
+        (&agent, "v1.35.0+k3s1", "v1.34.3+k3s1", true),
+    ] {
+        let (mut world, mut server) = World::new();
+        world.disk.progress.k3s = Some(before.to_owned());
+        world.host.k3s = K3s::There(now.to_owned());
+        assert_eq!(world.follow(order, &mut server, 1200).unwrap(), starts, "{before} {now}");
+        assert_eq!(!world.started.is_empty(), starts, "{before} {now}");
+        if !starts {
+            let reason = &world.reasons()[0].1;
+            assert_eq!((reason.code, reason.blame), (Code::S05, Blame::Node));
+            assert!(reason.text.contains(before) && reason.text.contains(now), "{reason}");
+            assert!(world.disk.copies.is_empty(), "a copy of what it must not open helps nobody");
+        }
+    }
+}
