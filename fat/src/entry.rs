@@ -63,6 +63,8 @@ pub(crate) struct Listing {
     pub(crate) taken: Vec<ShortName>,
     /// Long entries that belong to no short one.
     pub(crate) orphans: Vec<usize>,
+    /// Whether one of them cannot be one: not even a label or a part of a name.
+    pub(crate) odd: bool,
     /// The first entry that says that nothing follows, or their number.
     pub(crate) end: usize,
 }
@@ -93,6 +95,7 @@ pub(crate) fn list(raw: &[Raw]) -> Listing {
             let mut short: ShortName = [0; 11];
             short.copy_from_slice(&entry[..11]);
             listing.taken.push(short);
+            listing.odd |= is_odd(entry);
             let whole = long
                 .as_ref()
                 .is_some_and(|long| long.expected == 0 && long.checksum == name::checksum(&short));
@@ -109,6 +112,17 @@ pub(crate) fn list(raw: &[Raw]) -> Listing {
     }
     listing.orphans.extend(long.map_or(0..0, |long| long.first..listing.end));
     listing
+}
+
+/// Whether a short entry has bits that nobody sets, a name of control characters, or is a directory with a size.
+fn is_odd(entry: &Raw) -> bool {
+    let kind = entry[11] & (VOLUME_LABEL | DIRECTORY);
+    let sized = entry[28..] != [0; 4];
+    entry[11] & 0xc0 != 0
+        || entry[0] < 0x20 && entry[0] != 0x05
+        || entry[1..11].iter().any(|byte| *byte < 0x20)
+        || kind == VOLUME_LABEL | DIRECTORY
+        || kind != 0 && sized
 }
 
 fn continued(long: Option<Long>, entry: &Raw, index: usize, orphans: &mut Vec<usize>) -> Option<Long> {

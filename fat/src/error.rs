@@ -112,6 +112,11 @@ pub enum Fault {
         /// The cluster.
         cluster: u32,
     },
+    /// A directory entry that cannot be one.
+    Entry {
+        /// The directory; empty for the root.
+        path: String,
+    },
     /// More than is looked at.
     Limit {
         /// Where.
@@ -124,7 +129,10 @@ impl Fault {
     #[must_use]
     pub fn path(&self) -> &str {
         match self {
-            Self::Chain { path, .. } | Self::Shared { path, .. } | Self::Limit { path } => path,
+            Self::Chain { path, .. }
+            | Self::Shared { path, .. }
+            | Self::Entry { path }
+            | Self::Limit { path } => path,
         }
     }
 }
@@ -136,6 +144,7 @@ impl fmt::Display for Fault {
             Self::Shared { path, cluster } => {
                 write!(f, "cluster {cluster} of `{path}` belongs to another path too")
             }
+            Self::Entry { path } => write!(f, "the directory `{path}` holds an entry that cannot be one"),
             Self::Limit { path } => write!(f, "below `{path}` there is more than is looked at"),
         }
     }

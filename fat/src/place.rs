@@ -53,27 +53,26 @@ fn anywhere(raw: &[Raw], end: usize, count: usize) -> Option<Place> {
 impl<S: ReadAt> Volume<S> {
     /// Puts entries that belong together into a directory, which grows if it must. The last write makes them visible.
     pub(crate) fn add_entries(&mut self, directory: &mut Directory, new: &[Raw]) -> Result<(), FatError> {
-        let end = entry::list(&directory.raw).end;
-        let grows = (directory.raw.len() * ENTRY) as u64 + self.boot.cluster_bytes() <= MAX_DIRECTORY;
-        let one = if new.len() <= PER_SECTOR { in_one_sector(&directory.raw, end, new.len()) } else { None };
-        let place = one.or_else(|| {
-            anywhere(&directory.raw, end, new.len()).filter(|_| !grows || new.len() > PER_SECTOR)
-        });
-        let place = match place {
-            Some(place) => place,
-            None => {
-                self.grow(directory)?;
-                let (end, count) = (entry::list(&directory.raw).end, new.len());
-                let one = if count <= PER_SECTOR { in_one_sector(&directory.raw, end, count) } else { None };
-                let full = || FatError::Full {
-                    path: directory.path.clone(),
-                    needed: (count * ENTRY) as u64,
-                    available: 0,
-                };
-                one.or_else(|| anywhere(&directory.raw, end, count)).ok_or_else(full)?
+        // A name of 255 letters takes 21 entries: no more than two clusters of the smallest size.
+        for _ in 0..3 {
+            if let Some(place) = self.room_for(directory, new.len()) {
+                return self.put_entries(directory, place, new);
             }
-        };
-        self.put_entries(directory, place, new)
+            self.grow(directory)?;
+        }
+        Err(FatError::Full { path: directory.path.clone(), needed: (new.len() * ENTRY) as u64, available: 0 })
+    }
+
+    /// A place in one sector, or else, for what does not fit into one or where the directory cannot grow, in several.
+    fn room_for(&self, directory: &Directory, count: usize) -> Option<Place> {
+        let end = entry::list(&directory.raw).end;
+        if count <= PER_SECTOR
+            && let Some(place) = in_one_sector(&directory.raw, end, count)
+        {
+            return Some(place);
+        }
+        let grows = (directory.raw.len() * ENTRY) as u64 + self.boot.cluster_bytes() <= MAX_DIRECTORY;
+        anywhere(&directory.raw, end, count).filter(|_| !grows || count > PER_SECTOR)
     }
 
     fn put_entries(&mut self, directory: &mut Directory, place: Place, new: &[Raw]) -> Result<(), FatError> {

@@ -63,6 +63,9 @@ impl<S: ReadAt> Volume<S> {
                 continue;
             }
             let found = entry::list(&directory.raw);
+            if found.odd {
+                survey.fault(Fault::Entry { path: path.clone() });
+            }
             if depth >= DEPTH || survey.entries.len() + found.entries.len() > ENTRIES {
                 survey.fault(Fault::Limit { path });
                 continue;

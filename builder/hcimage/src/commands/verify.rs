@@ -118,7 +118,7 @@ fn booted(file: &File, release: &Release) -> io::Result<Option<String>> {
     let window = Window { file, start: esp.offset, size: esp.size, at: 0 };
     let volume = fatfs::FileSystem::new(window, fatfs::FsOptions::new())?;
     let mut bytes = Vec::new();
-    let path = format!("EFI/Linux/hcimage_{}.efi", release.version);
+    let path = contract::selector::kernel_path(Slot::A);
     match volume.root_dir().open_file(&path) {
         Ok(mut kernel) => drop(kernel.read_to_end(&mut bytes)?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

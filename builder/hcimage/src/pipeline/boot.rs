@@ -10,7 +10,11 @@ use crate::{
     error::Failure,
     node::{Binaries, INIT},
 };
-use contract::{Arch, Digest, Epoch, Guid};
+use contract::{
+    Arch, Digest, Epoch, Guid,
+    selector::{self, Counter},
+    slots::Slot,
+};
 use disk::{
     cpio::{Archive, Entry, Level, initrd},
     fat::{FileTree, Plan},
@@ -162,20 +166,18 @@ pub(crate) fn uki(
     Ok(uki.assemble()?)
 }
 
-/// The files of the boot partition. The image's own entry has no counter: it is the good one.
-pub(crate) fn boot_files<'a>(
-    arch: Arch,
-    inputs: &'a Inputs,
-    version: &str,
-    uki: &'a [u8],
-) -> Result<FileTree<'a>, Failure> {
+/// The files of the boot partition. The image's own entry is counted: its first start shows whether this machine's
+/// loader counts (docs/adr/0015).
+pub(crate) fn boot_files<'a>(arch: Arch, inputs: &'a Inputs, uki: &'a [u8]) -> Result<FileTree<'a>, Failure> {
     let mut files = FileTree::new();
     let efi = arch.efi();
     files.file(&format!("EFI/BOOT/BOOT{}.EFI", efi.to_uppercase()), &inputs.loader[..])?;
     files.file(&format!("EFI/systemd/systemd-boot{efi}.efi"), &inputs.loader[..])?;
-    files.file(&format!("EFI/Linux/hcimage_{version}.efi"), uki)?;
-    files.file("loader/loader.conf", &b"timeout 1\neditor no\nauto-firmware no\n"[..])?;
-    files.directory("loader/entries")?;
+    files.file(&selector::kernel_path(Slot::A), uki)?;
+    files.file(selector::LOADER_CONF, selector::LOADER_CONF_TEXT.as_bytes())?;
+    let counter = Counter { left: selector::TRIES, done: 0 };
+    let entry = format!("{}/{}", selector::ENTRIES, selector::entry_name(Slot::A, Some(counter)));
+    files.file(&entry, selector::entry_text(Slot::A, 1).into_bytes())?;
     Ok(files)
 }
 

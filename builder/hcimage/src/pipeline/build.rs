@@ -143,7 +143,7 @@ impl Order<'_> {
         let os_release = rootfs.tree.read_text(&os_release, &rootfs.bodies)?;
         let uki = boot::uki(&inputs, &os_release, &cmdline, &initrd)?;
         let (extent, parts) = printer.stage("disk", |stage| {
-            let boot = disk.boot(boot::boot_files(*arch, &inputs, &rootfs.version, &uki)?, lock.epoch)?;
+            let boot = disk.boot(boot::boot_files(*arch, &inputs, &uki)?, lock.epoch)?;
             stage.note(format!("kernel image {}", size::show(uki.len() as u64)));
             disk.finish(&root, boot)
         })?;

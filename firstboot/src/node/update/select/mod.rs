@@ -1,16 +1,19 @@
 //! Which slot the machine starts from, told by what lies on its boot partition and never by a note elsewhere. One
 //! trait, a backend for each way in which a board's boot loader counts tries.
 
+pub mod efi_entry;
 #[cfg(test)]
 pub mod fake;
+mod moves;
+pub mod real;
+#[cfg(test)]
+mod tests;
 
+use crate::node::card::CardError;
 use contract::slots::Slot;
 use std::{fmt, io};
 
-/// Tries that a slot gets before the loader goes back to the other one.
-pub const TRIES: u8 = 3;
-/// The most tries that an entry's name can hold: its counter has two digits.
-pub const MAX_TRIES: u8 = 99;
+pub use contract::selector::{MAX_TRIES, TRIES};
 
 /// What the boot partition says of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +121,12 @@ pub enum SelectError {
         /// Why it failed.
         source: io::Error,
     },
+    /// What lies on it.
+    #[error(transparent)]
+    Fat(#[from] fat::FatError),
+    /// It cannot be reached.
+    #[error(transparent)]
+    Card(#[from] CardError),
     /// A kernel that is not where it should be.
     #[error("slot {slot} has no kernel on the boot partition: nothing to start there; take the update again")]
     NoKernel {
@@ -161,7 +170,6 @@ pub enum SelectError {
     },
 }
 
-#[cfg(test)]
 impl SelectError {
     fn medium(act: &'static str, source: io::Error) -> Self {
         Self::Medium { act, source }
@@ -189,7 +197,8 @@ pub trait Selector {
     /// When the boot partition cannot be read, or does not take the proof.
     fn canary(&mut self) -> Result<Proof, SelectError>;
 
-    /// Takes a slot out of the choice: entry first, then its kernel's name, then its kernel's room.
+    /// Takes a slot out of the choice: entry first, then its kernel's name. The kernel stays a source of
+    /// blocks until another one takes its place.
     ///
     /// # Errors
     /// When nothing else can be started, or the medium does not take it.
@@ -214,7 +223,8 @@ pub trait Selector {
     /// When the boot partition is full, or does not take it.
     fn begin_kernel(&mut self, size: u64) -> Result<(), SelectError>;
 
-    /// Writes a part of the new kernel: both ends at multiples of 512 bytes, but for the kernel's last byte.
+    /// Writes a part of the new kernel: both ends at multiples of 512 bytes, but for the kernel's last byte. What was
+    /// written is on the medium when the kernel is placed.
     ///
     /// # Errors
     /// When none was begun, it is beyond its end, or the medium does not take it.
