@@ -1,17 +1,15 @@
 //! dm-verity as the kernel wants it: the superblock on the hash partition, read and believed only within bounds, and
 //! the table line that opens the device.
 //!
-//! Sources: cryptsetup's `verity.c` (superblock version 1) and `Documentation/admin-guide/device-mapper/verity.rst`.
+//! The superblock is `contract::verity`'s, as the builder writes it; the table is that of
+//! `Documentation/admin-guide/device-mapper/verity.rst`.
 //! The superblock itself is not signed: a wrong one gives a wrong root hash, which the kernel refuses.
 
-use contract::Digest;
-use std::fmt::Write as _;
-
-/// Bytes of a superblock.
-pub const SUPERBLOCK: usize = 512;
+pub use contract::verity::SUPERBLOCK;
+use contract::{Digest, verity};
 
 /// The only block size that is used, for data and hashes.
-const BLOCK: u32 = 4096;
+const BLOCK: u64 = verity::BLOCK as u64;
 
 /// What a superblock promises.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,17 +26,8 @@ pub struct Superblock {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerityError {
     /// No superblock of the kind that is used here.
-    #[error(
-        "the verity partition's superblock has {field} {found}, expected {expected}: write the image again"
-    )]
-    Unexpected {
-        /// The field's name.
-        field: &'static str,
-        /// What it holds.
-        found: String,
-        /// What belongs there.
-        expected: String,
-    },
+    #[error("{0}: write the image again")]
+    Unexpected(#[from] verity::VerityError),
     /// More data than the data partition has.
     #[error(
         "the verity superblock covers {covered} bytes, but the root partition has {found}: write the image again"
@@ -54,42 +43,19 @@ pub enum VerityError {
 impl Superblock {
     /// The superblock in `bytes`, for a data partition of `data_bytes` bytes.
     pub fn parse(bytes: &[u8; SUPERBLOCK], data_bytes: u64) -> Result<Self, VerityError> {
-        let u32_at = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-        let require = |field, found: String, expected: &str| {
-            if found == expected {
-                Ok(())
-            } else {
-                Err(VerityError::Unexpected {
-                    field,
-                    found: format!("`{found}`"),
-                    expected: format!("`{expected}`"),
-                })
-            }
-        };
-        require("magic", text(&bytes[..8]), "verity")?;
-        require("version", u32_at(8).to_string(), "1")?;
-        require("hash type", u32_at(12).to_string(), "1")?;
-        require("algorithm", text(&bytes[32..64]), "sha256")?;
-        require("data block size", u32_at(64).to_string(), &BLOCK.to_string())?;
-        require("hash block size", u32_at(68).to_string(), &BLOCK.to_string())?;
-        let data_blocks = u64::from(u32_at(76)) << 32 | u64::from(u32_at(72));
-        let salt_bytes = usize::from(u16::from_le_bytes([bytes[80], bytes[81]]));
-        let Some(salt) = bytes[88..344].get(..salt_bytes) else {
-            let (found, expected) = (salt_bytes.to_string(), "at most 256".to_owned());
-            return Err(VerityError::Unexpected { field: "salt size", found, expected });
-        };
-        let covered = data_blocks.saturating_mul(u64::from(BLOCK));
-        if covered == 0 || covered > data_bytes {
+        let verity::Superblock { uuid, data_blocks, salt } = verity::Superblock::parse(bytes)?;
+        let covered = data_blocks.saturating_mul(BLOCK);
+        if covered > data_bytes {
             return Err(VerityError::TooLarge { covered, found: data_bytes });
         }
-        let salt = if salt.is_empty() { "-".to_owned() } else { hex(salt) };
-        Ok(Self { uuid: hex(&bytes[16..32]), data_blocks, salt })
+        let salt = if salt.is_empty() { "-".to_owned() } else { hex::encode(salt) };
+        Ok(Self { uuid: hex::encode(uuid), data_blocks, salt })
     }
 
     /// Length of the device in sectors of 512 bytes.
     #[must_use]
     pub fn sectors(&self) -> u64 {
-        self.data_blocks * u64::from(BLOCK / 512)
+        self.data_blocks * (BLOCK / 512)
     }
 
     /// The parameters of the `verity` target for `data` and `hash`, each a `major:minor`. Corruption panics the
@@ -99,20 +65,6 @@ impl Superblock {
         let Self { data_blocks, salt, .. } = self;
         format!("1 {data} {hash} {BLOCK} {BLOCK} {data_blocks} 1 sha256 {root} {salt} 1 panic_on_corruption")
     }
-}
-
-/// The text before the first NUL.
-fn text(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    bytes[..end].escape_ascii().to_string()
-}
-
-/// Lower-case hexadecimal digits of `bytes`.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a String does not fail");
-        text
-    })
 }
 
 #[cfg(test)]
@@ -150,14 +102,14 @@ mod tests {
             bytes[at] = value;
             Superblock::parse(&bytes, 3 * 4096).unwrap_err().to_string()
         };
-        assert!(message(0, b'V').contains("has magic `Verity`, expected `verity`"));
-        assert!(message(8, 2).contains("has version `2`"));
-        assert!(message(33, b'H').contains("has algorithm `sHa256`, expected `sha256`"));
-        assert!(message(65, 8).contains("has data block size `2048`, expected `4096`"));
-        assert!(message(81, 2).contains("has salt size 514, expected at most 256"));
+        assert!(message(0, b'V').starts_with("verity superblock: signature is 5665726974790000, must be "));
+        assert!(message(8, 2).contains("version is 2, must be 1"));
+        assert!(message(33, b'H').contains("algorithm is sHa256, must be sha256"));
+        assert!(message(65, 8).contains("data block size is 2048, must be 4096"));
+        assert!(message(81, 2).contains("salt length is 514, must be 256 at most"));
         assert!(message(72, 4).contains("covers 16384 bytes, but the root partition has 12288"));
-        assert!(message(72, 0).contains("covers 0 bytes"));
-        assert!(message(79, 0xff).contains("write the image again"));
+        assert!(message(72, 0).contains("data blocks is 0, must be 1 to 2^40"));
+        assert!(message(79, 0xff).ends_with(": write the image again"));
     }
 
     #[test]

@@ -50,7 +50,8 @@ impl Superblock {
         }
         let algorithm = &block[32..64];
         if &algorithm[..7] != b"sha256\0" {
-            return Err(wrong("algorithm", String::from_utf8_lossy(algorithm).into_owned(), "sha256"));
+            let end = algorithm.iter().position(|byte| *byte == 0).unwrap_or(algorithm.len());
+            return Err(wrong("algorithm", algorithm[..end].escape_ascii().to_string(), "sha256"));
         }
         let data_blocks = u64::from(number(72)) | u64::from(number(76)) << 32;
         if data_blocks == 0 || data_blocks > u64::from(u32::MAX) << 8 {
