@@ -175,22 +175,18 @@ impl Source {
         let unreadable = || Failure::file("read", &self.image);
         let window = Window::part(&self.file, self.part(slots::Part::Esp)?);
         let volume = fatfs::FileSystem::new(window, fatfs::FsOptions::new()).map_err(unreadable())?;
-        let names = ["hc-a.efi".to_owned(), format!("hcimage_{}.efi", self.release.version)];
-        for name in &names {
-            match volume.root_dir().open_file(&format!("EFI/Linux/{name}")) {
-                Ok(mut kernel) => {
-                    let mut bytes = Vec::new();
-                    kernel.read_to_end(&mut bytes).map_err(unreadable())?;
-                    return Ok(bytes);
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(unreadable()(error)),
+        let path = contract::selector::kernel_path(Slot::A);
+        match volume.root_dir().open_file(&path) {
+            Ok(mut kernel) => {
+                let mut bytes = Vec::new();
+                kernel.read_to_end(&mut bytes).map_err(unreadable())?;
+                Ok(bytes)
             }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Failure::refused(format!(
+                "{}: there is no {path} on its boot partition",
+                self.image.display()
+            ))),
+            Err(error) => Err(unreadable()(error)),
         }
-        Err(Failure::refused(format!(
-            "{}: there is no kernel image in EFI/Linux (neither {})",
-            self.image.display(),
-            names.join(" nor ")
-        )))
     }
 }
