@@ -7,9 +7,11 @@ use std::ops::Range;
 const ALL_SUBSETS: usize = 10;
 /// Subsets that are tried of each larger epoch.
 const SOME_SUBSETS: usize = 96;
+/// A write of up to so many sectors is torn after each of them, a larger one after so many, equally far apart.
+const TEARS: u32 = 32;
 
-/// Every cut in a stretch of the log that matters for one decision: after each sector of each write, in order (so also
-/// torn writes); all but one write; and any subset of sectors, all of them where they are few.
+/// Every kind of cut at every place of a stretch of the log: after each sector of each write, in order (so also torn
+/// writes); all but one write; and any subset of sectors, all of them where they are few.
 #[must_use]
 pub fn exhaustive(history: &History, range: Range<usize>, seed: u64) -> Vec<Cut> {
     let mut random = Random::new(seed);
@@ -80,9 +82,11 @@ fn without(epoch: &Epoch, upto: usize, missing: usize) -> Cut {
 
 fn prefixes(epoch: &Epoch) -> impl Iterator<Item = Cut> + '_ {
     epoch.pending.iter().enumerate().flat_map(move |(nth, (_, count))| {
-        (0..=*count).map(move |sectors| {
+        let tears = (*count).min(TEARS);
+        (0..=tears).map(move |tear| {
             let mut cut = whole(epoch, nth + 1);
-            cut.kept[nth].sectors.end = sectors;
+            cut.kept[nth].sectors.end =
+                u32::try_from(u64::from(*count) * u64::from(tear) / u64::from(tears)).unwrap_or(*count);
             cut
         })
     })

@@ -152,6 +152,22 @@ impl Device {
         History { layers: disk.layers.clone(), ops: disk.ops.clone(), size: self.shared.size }
     }
 
+    /// Writes whole sectors, as a guest does.
+    ///
+    /// # Errors
+    /// When a fault says so, or the log cannot be written.
+    pub fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.shared.write(offset, &mut bytes.to_vec())
+    }
+
+    /// Flushes, as a guest does.
+    ///
+    /// # Errors
+    /// When a fault says so.
+    pub fn flush(&self) -> io::Result<()> {
+        self.shared.flush()
+    }
+
     /// Changes bytes behind the guest's back, as a failing medium or a person with another machine does.
     ///
     /// # Errors

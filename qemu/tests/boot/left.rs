@@ -49,12 +49,17 @@ impl Left {
         let dir = tempfile::tempdir().unwrap();
         let raw = dir.path().join("raw");
         disk.copy_to(&raw)?;
-        let verdict = run(SGDISK, &["-v"], &raw)?;
+        Self::in_file(&raw)
+    }
+
+    /// Looks at a raw disk in a folder that may be written.
+    pub(crate) fn in_file(raw: &Path) -> Result<Self> {
+        let verdict = run(SGDISK, &["-v"], raw)?;
         let sound = verdict.stdout.contains("No problems found");
         let table = (!sound).then_some(verdict.stdout);
         let mut state = None;
         for number in 1..=8 {
-            let text = run(SGDISK, &[&format!("-i={number}")], &raw)?.stdout;
+            let text = run(SGDISK, &[&format!("-i={number}")], raw)?.stdout;
             let Some(label) = between(&text, "Partition name: '", "'") else { continue };
             if label.starts_with("state") {
                 let number = |key| between(&text, key, " ").and_then(|digits| digits.parse::<u64>().ok());
@@ -62,7 +67,7 @@ impl Left {
                 else {
                     panic!("sgdisk printed: {text}")
                 };
-                state = Some(State::in_partition(&raw, label.to_owned(), first, sectors)?);
+                state = Some(State::in_partition(raw, label.to_owned(), first, sectors)?);
             }
         }
         Ok(Self { table, state })

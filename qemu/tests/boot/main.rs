@@ -18,6 +18,7 @@ mod health;
 mod image;
 mod left;
 mod node;
+mod power_cuts;
 mod probes;
 mod real_k3s;
 mod seeds;
@@ -101,6 +102,11 @@ fn aarch64_flipped_bits_in_the_root_stop_the_boot() {
 #[test]
 fn x86_64_first_boot_survives_power_cuts() {
     first_boot::survives_power_cuts("x86_64_first_boot_survives_power_cuts");
+}
+
+#[test]
+fn x86_64_first_boot_loses_nothing_that_it_flushed() {
+    power_cuts::first_boot_loses_nothing("x86_64_first_boot_loses_nothing_that_it_flushed");
 }
 
 #[test]
