@@ -68,6 +68,14 @@ pub enum StoreError {
         /// Each address with what happened.
         tried: Vec<String>,
     },
+    /// An address at which nothing can be served.
+    #[error("cannot listen at {address}: {source}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A pack file is not what its index says.
     #[error("{}: damaged: {why}; delete it and run again", path.display())]
     DamagedPack {

@@ -7,9 +7,11 @@ mod download;
 mod error;
 mod mirrors;
 mod pack;
+mod serve;
 
 pub use cache::Cache;
 pub use download::{Download, Progress, Silent, Web};
 pub use error::StoreError;
 pub use mirrors::{AptSources, Mirrors};
 pub use pack::{PackReader, PackWriter};
+pub use serve::{Served, Server, Witness};
