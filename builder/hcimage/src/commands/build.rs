@@ -1,6 +1,6 @@
 //! `hcimage build`.
 
-use super::relock;
+use super::{relock, seed};
 use crate::{
     args::BuildArgs,
     config::{Described, Lock, Locked, size},
@@ -110,21 +110,9 @@ fn fetch(
     }
 }
 
+/// The lines of a `.pub` file as they go into an image.
 fn read_ssh_key(file: &Path) -> Result<String, Failure> {
-    let text = fs::read_to_string(file).map_err(Failure::file("read", file))?;
-    let is_key = |line: &str| ["ssh-", "ecdsa-", "sk-"].iter().any(|kind| line.starts_with(kind));
-    if text.contains("PRIVATE KEY") {
-        return Err(Failure::with_hint(
-            format!("{} is a private key", file.display()),
-            "give the public one, whose name ends in .pub",
-        ));
-    }
-    let lines: Vec<&str> =
-        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-    if lines.is_empty() || !lines.iter().all(|line| is_key(line)) {
-        return Err(Failure::refused(format!("{} is not a public SSH key", file.display())));
-    }
-    Ok(lines.join("\n") + "\n")
+    Ok(seed::public_keys(file)?.join("\n") + "\n")
 }
 
 /// What this program is, for the manifest.

@@ -65,8 +65,8 @@ fn an_image_with_a_way_in_is_no_release() {
         "`hcimage sign --lab`",
     ]);
     build(&["--ssh-key=id"])
-        .fails(&["error: id is a private key", "hint: give the public one, whose name ends in .pub"]);
-    build(&["--ssh-key=none"]).fails(&["error: none is not a public SSH key"]);
+        .fails(&["error: id is a private key, which must stay where it is: give the public one"]);
+    build(&["--ssh-key=none"]).fails(&["error: none does not begin with a key's type"]);
     build(&["--key=id.pub"]).fails(&["error: id.pub: this is not a minisign secret key"]);
     build(&["--key=nowhere.key"]).fails(&["error: cannot read nowhere.key: No such file or directory"]);
     assert!(!lab.exists("out"), "refused before anything was written");

@@ -7,6 +7,8 @@ mod check;
 mod new;
 mod plan;
 
+pub(crate) use new::public_keys;
+
 pub(crate) fn run(command: &SeedCommand, json: bool, printer: &Printer) -> Result<(), Failure> {
     match command {
         SeedCommand::Check { file } => check::run(file, json, printer),

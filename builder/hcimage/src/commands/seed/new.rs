@@ -16,7 +16,7 @@ use contract::{
 };
 use std::{
     collections::BTreeMap,
-    fs,
+    fmt, fs,
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
 };
@@ -244,23 +244,22 @@ fn valid(text: &str) -> Result<(), Failure> {
 
 /// The public keys in these files.
 fn keys(files: &[PathBuf]) -> Result<Vec<String>, Failure> {
-    let mut keys = Vec::new();
-    for file in files {
-        let text = String::from_utf8(bounded(file)?).map_err(|_| {
-            Failure::refused(format!("{} is no text: give the .pub file of a key", file.display()))
-        })?;
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let before = keys.len();
-        for line in lines {
-            let refuse = |why| Failure::refused(format!("{}: this {why}", file.display()));
-            seed::public_key(line).map_err(refuse)?;
-            keys.push(line.to_owned());
-        }
-        if keys.len() == before {
-            return Err(Failure::refused(format!("{} holds no public SSH key", file.display())));
-        }
-    }
-    Ok(keys)
+    let keys: Result<Vec<_>, Failure> = files.iter().map(|file| public_keys(file)).collect();
+    Ok(keys?.concat())
+}
+
+/// The public SSH keys of a file, one a line.
+///
+/// # Errors
+/// When it cannot be read, or holds anything else.
+pub(crate) fn public_keys(file: &Path) -> Result<Vec<String>, Failure> {
+    let refuse = |why: &dyn fmt::Display| Failure::refused(format!("{} {why}", file.display()));
+    let text =
+        String::from_utf8(bounded(file)?).map_err(|_| refuse(&"is no text: give the .pub file of a key"))?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let keys: Vec<String> = lines.map(str::to_owned).collect();
+    keys.iter().try_for_each(|key| seed::public_key(key)).map_err(|why| refuse(&why))?;
+    if keys.is_empty() { Err(refuse(&"holds no public SSH key")) } else { Ok(keys) }
 }
 
 /// A secret, from a file or from standard input, without the line end behind it.
