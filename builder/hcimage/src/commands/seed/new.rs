@@ -33,7 +33,7 @@ pub(super) fn run(args: &SeedNewArgs, json: bool, printer: &Printer) -> Result<(
     if !args.no_ask
         && let Some(mut person) = AtTerminal::find()
     {
-        draft.ask(args, &public_keys(), &mut person)?;
+        draft.ask(args, &own_keys(), &mut person)?;
     }
     let made = draft.token.is_none() && draft.role == Some(Role::Server) && draft.server.is_none();
     if made {
@@ -290,7 +290,7 @@ fn labels(texts: &[String]) -> Result<BTreeMap<String, String>, Failure> {
 }
 
 /// The public keys of whoever runs this.
-fn public_keys() -> Vec<PathBuf> {
+fn own_keys() -> Vec<PathBuf> {
     let Some(home) = std::env::home_dir() else { return Vec::new() };
     // A folder that is not there has none to offer; nothing is lost.
     let entries = fs::read_dir(home.join(".ssh")).into_iter().flatten().flatten();
