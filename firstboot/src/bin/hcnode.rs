@@ -38,6 +38,8 @@ enum Act {
         #[arg(long)]
         only_server: bool,
     },
+    /// Take a new release into the other slot, and everything about that
+    Update(node::update::command::Options),
     /// Make this node forget its name, its place in the cluster and its password there
     ResetIdentity {
         /// Do it
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Act::UpdateSocket(act) => node::update::socket::run(act),
         Act::Escrow => node::identity::escrow(),
         Act::RestoreDatastore { only_server } => node::join::restore(only_server),
+        Act::Update(options) => node::update::command::run(options),
         Act::ResetIdentity { yes } => node::identity::reset(yes),
     }
 }

@@ -5,11 +5,15 @@
 //! `Trial(T)` by a restart, and `Committed(T)` by one sector more, after the health gate.
 //!
 //! Decisions: [`policy`], [`trial`]. The work: [`apply`]. Ports: [`source`], [`slot`], [`select`]; what the node owes its
-//! cluster meanwhile: [`cluster`] (ADR 17). Notes: [`record`]. Words: [`reasons`].
+//! cluster meanwhile: [`cluster`] (ADR 17). Notes: [`record`]. Words: [`reasons`]. All
+//! of it put together: [`command`].
 
 pub mod apply;
 pub mod cluster;
+pub mod command;
+pub mod lock;
 pub mod policy;
+pub mod progress;
 pub mod reasons;
 pub mod record;
 pub mod select;

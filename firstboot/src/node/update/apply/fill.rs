@@ -11,7 +11,7 @@ use contract::{
     bundle::{Fetch, Index, Kind, Local, Plan, plan},
     verity::{BLOCK, DIGEST, hash_block},
 };
-use std::io::Read as _;
+use std::{io::Read as _, ops::Range};
 
 /// Looks at a part before it is given up: a copy that was wrong is fetched at the second, what the medium lost is written
 /// again at the third.
@@ -54,9 +54,10 @@ impl Fill<'_> {
         present
     }
 
-    fn plan(&self, kind: Kind, present: &[bool], local: &Leaves) -> Plan {
+    fn plan(&self, kind: Kind, present: &[bool], local: &[&Leaves]) -> Plan {
         let here = |block: u64| usize::try_from(block).ok().and_then(|at| present.get(at)) == Some(&true);
-        plan(self.index, kind, here, &[Local { leaves: local.bytes() }], GAP)
+        let local: Vec<Local<'_>> = local.iter().map(|it| Local { leaves: it.bytes() }).collect();
+        plan(self.index, kind, here, &local, GAP)
     }
 
     /// Refuses an update that would take more bytes than are allowed, before anything is written. Of the kernel no block
@@ -68,7 +69,7 @@ impl Fill<'_> {
         allowed: Option<u64>,
     ) -> Result<(), ApplyError> {
         let Some(allowed) = allowed else { return Ok(()) };
-        let fetched = [self.plan(Kind::Root, root, local), self.plan(Kind::Uki, &[], kernel)];
+        let fetched = [self.plan(Kind::Root, root, &[local]), self.plan(Kind::Uki, &[], &[kernel])];
         let needed = self.source.received() + fetched.iter().map(Plan::fetched).sum::<u64>();
         if needed > allowed {
             return Err(SourceError::Budget { needed, allowed }.into());
@@ -81,14 +82,13 @@ impl Fill<'_> {
         &mut self,
         kind: Kind,
         part: &mut dyn Part,
-        local: &Leaves,
+        local: &[&Leaves],
         mut present: Present,
     ) -> Result<(), ApplyError> {
         self.figures.present += present.iter().filter(|here| **here).count() as u64;
-        let none = Leaves::default();
         for round in 0..ROUNDS {
             // What was copied and is not in place is not what its leaf said: it is fetched now.
-            let plan = self.plan(kind, &present, if round == 0 { local } else { &none });
+            let plan = self.plan(kind, &present, if round == 0 { local } else { &[] });
             if plan.copies.is_empty() && plan.fetches.is_empty() {
                 return Ok(());
             }
@@ -115,7 +115,8 @@ impl Fill<'_> {
         for copied in &plan.copies {
             for step in (0..copied.blocks).step_by(PIECE / BLOCK) {
                 let count = (copied.blocks - step).min(RUN);
-                self.copy(kind, &mut pen, copied.from + step, copied.to + step, count)?;
+                let (source, from, to) = (copied.source, copied.from + step, copied.to + step);
+                self.copy(kind, &mut pen, source, from..from + count, to)?;
                 done += count * BLOCK as u64;
                 self.tell.moved(done, of);
             }
@@ -152,20 +153,20 @@ impl Fill<'_> {
         Ok(())
     }
 
-    /// Copies a run from what runs. A block that is not what its leaf said, or cannot be read, is left out.
+    /// Copies a run. A block that is not what its leaf said, or cannot be read, is left out.
     fn copy(
         &mut self,
         kind: Kind,
         pen: &mut Pen<'_>,
-        from: u64,
+        source: usize,
+        from: Range<u64>,
         to: u64,
-        count: u64,
     ) -> Result<(), ApplyError> {
-        let mut bytes = vec![0; count as usize * BLOCK];
-        if pen.part.copy(from, &mut bytes).is_err() {
+        let mut bytes = vec![0; (from.end - from.start) as usize * BLOCK];
+        if pen.part.copy(source, from.start, &mut bytes).is_err() {
             // One bad sector does not cost the whole run.
-            for (at, block) in (from..).zip(bytes.chunks_exact_mut(BLOCK)) {
-                if pen.part.copy(at, block).is_err() {
+            for (at, block) in from.zip(bytes.chunks_exact_mut(BLOCK)) {
+                if pen.part.copy(source, at, block).is_err() {
                     block.fill(0);
                 }
             }

@@ -23,7 +23,7 @@ use super::{
     source::Source,
 };
 use contract::{
-    bundle::{Head, Index, Kind},
+    bundle::{Head, Kind},
     slots::Slot,
 };
 use fill::Fill;
@@ -96,20 +96,17 @@ impl Apply<'_> {
         let mut fill = Fill { index: &index, source: *source, tell: *tell, figures };
         let present = fill.survey(Kind::Root, &mut root);
         fill.allow(&present, [&local, &kernel], *allowed)?;
-        // From here on the other slot is nobody's to start.
-        let entry = selector.read()?.of(slot);
-        let placed = entry.is_none() && is_placed(*selector, slot, &index, head)?;
-        if !placed && (entry.is_some() || selector.kernel_size(slot)?.is_some()) {
+        // From here on the other slot is nobody's to start. Its kernel stays for its blocks, where there is room for it.
+        if selector.read()?.of(slot).is_some() || selector.kernel_size(slot)?.is_some() {
             selector.disarm(slot)?;
         }
         index::keep(&index, head, target.verity.as_mut())?;
-        fill.fill(Kind::Root, &mut root, &local, present)?;
-        if !placed {
-            selector.begin_kernel(head.header.uki.size)?;
-            let mut new = Kernel::new(*selector, slot.other(), head.header.uki.size);
-            let present = fill.survey(Kind::Uki, &mut new);
-            fill.fill(Kind::Uki, &mut new, &kernel, present)?;
-        }
+        fill.fill(Kind::Root, &mut root, &[&local], present)?;
+        let left = Leaves::of_kernel(*selector, slot, &index)?;
+        selector.begin_kernel(head.header.uki.size)?;
+        let mut new = Kernel::new(*selector, [slot.other(), slot], head.header.uki.size);
+        let present = fill.survey(Kind::Uki, &mut new);
+        fill.fill(Kind::Uki, &mut new, &[&kernel, &left], present)?;
         index::check_kept(&index, head, target.verity.as_mut())
     }
 }
@@ -121,24 +118,8 @@ impl Apply<'_> {
 pub fn stage(disk: &mut dyn Disk, selector: &mut dyn Selector, head: &Head) -> Result<(), ApplyError> {
     let slot = disk.running().0.other();
     disk.name(&head.header.root.root_hash)?;
-    if selector.kernel_size(slot)?.is_none() {
-        selector.place_kernel(slot)?;
-    }
+    selector.place_kernel(slot)?;
     Ok(selector.arm(slot, TRIES)?)
-}
-
-/// Whether an update that was cut off had already given the slot this kernel.
-fn is_placed(
-    selector: &mut dyn Selector,
-    slot: Slot,
-    index: &Index,
-    head: &Head,
-) -> Result<bool, ApplyError> {
-    if selector.kernel_size(slot)? != Some(head.header.uki.size) {
-        return Ok(false);
-    }
-    let found = Leaves::of_kernel(selector, slot, index)?;
-    Ok(found.bytes() == index.tree(Kind::Uki).leaves())
 }
 
 /// Whether the other slot is staged with this very release: the next start tries it.

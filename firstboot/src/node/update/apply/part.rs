@@ -15,8 +15,8 @@ pub(super) trait Part {
     fn write(&mut self, first: u64, bytes: &[u8]) -> io::Result<()>;
     /// Waits until all is on the medium.
     fn flush(&mut self) -> io::Result<()>;
-    /// Fills `bytes` from what runs.
-    fn copy(&mut self, first: u64, bytes: &mut [u8]) -> io::Result<()>;
+    /// Fills `bytes` from a place to copy from, by its number.
+    fn copy(&mut self, source: usize, first: u64, bytes: &mut [u8]) -> io::Result<()>;
 }
 
 /// A root file system.
@@ -48,7 +48,7 @@ impl Part for Root<'_> {
         self.target.flush()
     }
 
-    fn copy(&mut self, first: u64, bytes: &mut [u8]) -> io::Result<()> {
+    fn copy(&mut self, _: usize, first: u64, bytes: &mut [u8]) -> io::Result<()> {
         self.running.read(first * BLOCK as u64, bytes)
     }
 }
@@ -56,13 +56,13 @@ impl Part for Root<'_> {
 /// A kernel image.
 pub(super) struct Kernel<'s> {
     selector: &'s mut dyn Selector,
-    running: Slot,
+    sources: [Slot; 2],
     size: u64,
 }
 
 impl<'s> Kernel<'s> {
-    pub(super) fn new(selector: &'s mut dyn Selector, running: Slot, size: u64) -> Self {
-        Self { selector, running, size }
+    pub(super) fn new(selector: &'s mut dyn Selector, sources: [Slot; 2], size: u64) -> Self {
+        Self { selector, sources, size }
     }
 }
 
@@ -93,11 +93,12 @@ impl Part for Kernel<'_> {
         Ok(())
     }
 
-    fn copy(&mut self, first: u64, bytes: &mut [u8]) -> io::Result<()> {
+    fn copy(&mut self, source: usize, first: u64, bytes: &mut [u8]) -> io::Result<()> {
         let at = first * BLOCK as u64;
-        let size = self.selector.kernel_size(self.running).map_err(io::Error::other)?;
+        let slot = *self.sources.get(source).ok_or(io::ErrorKind::NotFound)?;
+        let size = self.selector.kernel_size(slot).map_err(io::Error::other)?;
         let (part, rest) = bytes.split_at_mut(inside(size.unwrap_or(0), at, bytes.len()));
         rest.fill(0);
-        self.selector.read_installed(self.running, at, part).map_err(io::Error::other)
+        self.selector.read_installed(slot, at, part).map_err(io::Error::other)
     }
 }

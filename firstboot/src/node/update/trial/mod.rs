@@ -9,6 +9,7 @@ mod story;
 mod tests;
 
 pub use machine::Real;
+pub(super) use machine::{adapters, restart};
 
 pub use story::{Boot, End, settle};
 

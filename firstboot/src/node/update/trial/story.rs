@@ -35,6 +35,8 @@ pub struct End {
     pub reason: Option<Reason>,
     /// What was done, one line each.
     pub said: Vec<String>,
+    /// The cluster could not be asked: what this node left there is to be taken back later.
+    pub later: bool,
 }
 
 /// Decides this boot.
@@ -64,14 +66,14 @@ pub fn settle(
         found => found,
     };
     said.push(format!("slot {}: {situation:?}; {proof}", boot.slot));
-    let mut story = Story { boot, selector, machine, neighbours, notes, record, said };
+    let mut story = Story { boot, selector, machine, neighbours, notes, record, said, later: false };
     let (restarts, reason) = match situation {
         Situation::Kept => (false, story.kept(&selection)?),
         Situation::Counted => (false, story.counted()?),
         Situation::Trial => story.trial()?,
         Situation::Last => (false, story.last(&selection)?),
     };
-    Ok(End { situation, restarts, reason, said: story.said })
+    Ok(End { situation, restarts, reason, later: story.later && !restarts, said: story.said })
 }
 
 struct Story<'s> {
@@ -82,6 +84,7 @@ struct Story<'s> {
     notes: &'s Notes,
     record: Record,
     said: Vec<String>,
+    later: bool,
 }
 
 impl Story<'_> {
@@ -281,6 +284,7 @@ impl Story<'_> {
     }
 
     fn rejoined(&mut self, rejoined: Rejoin) {
+        self.later = matches!(rejoined, Rejoin::Later(_));
         match rejoined {
             Rejoin::Done(lines) => self.said.extend(lines),
             Rejoin::Later(why) => self.said.push(format!("the cluster is told later: {why}")),
