@@ -11,6 +11,7 @@ use crate::{
     node::{boot::Boot, place},
     state, sysfs,
     verity::{SUPERBLOCK, Superblock},
+    watchdog::Watchdog,
 };
 use contract::{
     Digest, Guid,
@@ -55,6 +56,8 @@ pub fn run(log: &Log) -> Result<Infallible, InitError> {
     load_first(&drivers, &mut coldplug)?;
     let esp = boot_partition(log)?;
     let mut disk = find_disk(&mut coldplug, esp, &root, log)?;
+    let mut watchdog = Watchdog::default();
+    watchdog.look(log);
 
     mount_root(&disk, &root, log)?;
     switch_root(log)?;
@@ -63,6 +66,8 @@ pub fn run(log: &Log) -> Result<Infallible, InitError> {
     state::settle_and_bind(&root, log)?;
     tell_services(&disk, esp, &root, &state, log)?;
 
+    // One behind a bus that was slower than the disk.
+    watchdog.look(log);
     log.step(format_args!("ready, starting {SYSTEMD}"));
     log.restore_rate_limit().map_err(InitError::io("write", "/proc/sys/kernel/printk_devkmsg"))?;
     let error = Command::new(SYSTEMD).arg0("/sbin/init").env_clear().env("TERM", "linux").exec();

@@ -25,5 +25,6 @@ pub mod state;
 pub mod sys;
 pub mod sysfs;
 pub mod verity;
+pub mod watchdog;
 
 pub use error::InitError;

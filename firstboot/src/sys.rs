@@ -1,10 +1,10 @@
-//! The only unsafe code of `hcinit`: two ioctls that no crate wraps.
-#![expect(unsafe_code, reason = "raw ioctls: device mapper and BLKPG")]
+//! The only unsafe code of `hcinit`: ioctls that no crate wraps.
+#![expect(unsafe_code, reason = "raw ioctls: device mapper, BLKPG and watchdog")]
 
 use rustix::{
     fd::AsFd,
     io,
-    ioctl::{Ioctl, IoctlOutput, Opcode, ioctl, opcode},
+    ioctl::{Getter, Ioctl, IoctlOutput, Opcode, Updater, ioctl, opcode},
 };
 use std::ffi::c_void;
 
@@ -120,6 +120,25 @@ pub fn change_partition(
     unsafe { ioctl(disk, argument) }
 }
 
+/// `WDIOC_SETTIMEOUT` (linux/watchdog.h).
+const SET_TIMEOUT: Opcode = opcode::read_write::<i32>(b'W', 6);
+/// `WDIOC_GETTIMEOUT`.
+const GET_TIMEOUT: Opcode = opcode::read::<i32>(b'W', 7);
+
+/// Asks a watchdog to wait `seconds` for its next sign of life; gives the time that it took.
+pub fn watchdog_timeout(device: impl AsFd, seconds: i32) -> io::Result<i32> {
+    let mut seconds = seconds;
+    // SAFETY: the request reads and writes one `int`, which is what the updater points it to.
+    unsafe { ioctl(device, Updater::<SET_TIMEOUT, i32>::new(&mut seconds))? };
+    Ok(seconds)
+}
+
+/// The seconds that a watchdog waits for a sign of life.
+pub fn watchdog_time(device: impl AsFd) -> io::Result<i32> {
+    // SAFETY: the request writes one `int`, which is what the getter gives it room for.
+    unsafe { ioctl(device, Getter::<GET_TIMEOUT, i32>::new()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,5 +148,7 @@ mod tests {
         assert_eq!((size_of::<BlkpgPartition>(), size_of::<BlkpgArgument>()), (152, 24));
         // _IOWR(0xfd, 3, struct dm_ioctl) of linux/dm-ioctl.h.
         assert_eq!(opcode::read_write::<[u8; DM_HEADER]>(0xfd, 3) as u32, 0xc138_fd03);
+        // As <linux/watchdog.h> gives them.
+        assert_eq!((SET_TIMEOUT as u32, GET_TIMEOUT as u32), (0xc004_5706, 0x8004_5707));
     }
 }
