@@ -91,6 +91,51 @@ pub(crate) enum Command {
     },
     /// Say where a file or a package of an image comes from, and what it costs
     Why(WhyArgs),
+    /// Say what changes between two builds, and what a node fetches for it
+    Diff(DiffArgs),
+    /// Put bundles into a folder that any web server can serve to nodes
+    Publish(PublishArgs),
+    /// Serve a folder to the nodes of a local network, over plain HTTP
+    Serve(ServeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The folder of the build that the nodes have, such as out/nas-x86_64
+    pub(crate) old: PathBuf,
+    /// The folder of the new build, or its bundle (FILE.hcb) for the exact download
+    pub(crate) new: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PublishArgs {
+    /// Bundles; none with --halt stops every channel of the folder
+    #[arg(required_unless_present = "halt")]
+    pub(crate) bundles: Vec<PathBuf>,
+    /// The folder, made if missing; what is in it stays
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Stop the roll-out: nodes take nothing by themselves until something is published without this
+    #[arg(long)]
+    pub(crate) halt: bool,
+    /// Offer it to so many of 100 nodes [default: all]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) wave: Option<u8>,
+    /// Offer a release that is older than the one that is offered now
+    #[arg(long = "offer-older")]
+    pub(crate) older: bool,
+    /// For labs and tests: take bundles that nobody signed
+    #[arg(long)]
+    pub(crate) unsigned: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// The folder, such as the one that `hcimage publish` wrote
+    pub(crate) folder: PathBuf,
+    /// Address and port to listen at
+    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
+    pub(crate) listen: std::net::SocketAddr,
 }
 
 #[derive(Debug, Args)]

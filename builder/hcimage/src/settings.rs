@@ -42,6 +42,16 @@ impl Workshop {
     }
 }
 
+/// Where the cache is, or would be.
+pub(crate) fn cache_folder(global: &Global) -> Result<PathBuf, Failure> {
+    global.cache.clone().map_or_else(default_cache, Ok)
+}
+
+/// The cache, where there is one: a command that only looks makes none.
+pub(crate) fn only_cache(folder: PathBuf) -> Result<Option<Cache>, Failure> {
+    Ok(if folder.is_dir() { Some(Cache::open(folder)?) } else { None })
+}
+
 /// The architecture of this machine.
 pub(crate) fn host_arch() -> Result<Arch, Failure> {
     env::consts::ARCH.parse().map_err(|_| {

@@ -10,13 +10,16 @@ use std::process::ExitCode;
 
 mod build;
 mod bundle;
+mod diff;
 mod key;
 mod lock;
 mod permit;
+mod publish;
 mod relock;
 mod run;
 mod scripts;
 mod seed;
+mod serve;
 mod sign;
 mod trust;
 mod verify;
@@ -51,6 +54,9 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<(), Failure> {
         Command::Permit(args) => permit::run(&args, json, printer),
         Command::Run(args) => run::run(&args, printer),
         Command::Verify(args) => verify::run(&args, json, printer),
+        Command::Diff(args) => diff::run(&args, &cli.global, printer),
+        Command::Publish(args) => publish::run(&args, json, printer),
+        Command::Serve(args) => serve::run(&args, printer),
         Command::Why(args) => why::run(&args, &workshop()?, printer),
     }
 }
