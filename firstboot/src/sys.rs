@@ -149,6 +149,6 @@ mod tests {
         // _IOWR(0xfd, 3, struct dm_ioctl) of linux/dm-ioctl.h.
         assert_eq!(opcode::read_write::<[u8; DM_HEADER]>(0xfd, 3) as u32, 0xc138_fd03);
         // As <linux/watchdog.h> gives them.
-        assert_eq!((SET_TIMEOUT as u32, GET_TIMEOUT as u32), (0xc004_5706, 0x8004_5707));
+        assert_eq!((SET_TIMEOUT, GET_TIMEOUT), (0xc004_5706, 0x8004_5707));
     }
 }

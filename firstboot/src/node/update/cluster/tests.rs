@@ -71,8 +71,8 @@ fn an_agent_leaves_and_comes_back_and_nothing_remains() {
 
 #[test]
 fn a_cordon_of_an_administrator_stays() {
-    let mut world = World::default();
-    world.own = Some(Own { cordoned: true, ready: true, ..Own::default() });
+    let own = Some(Own { cordoned: true, ready: true, ..Own::default() });
+    let mut world = World { own, ..World::default() };
     let Leave::Free(words) = leave(&mut world, &abort(), Role::Agent) else { panic!() };
     assert!(words[0].contains("closed to pods before"), "{words:?}");
     assert_eq!(world.own.as_ref().unwrap().mark, None);

@@ -191,10 +191,10 @@ impl WriteAt for Image {
 pub(super) fn fsck_has_no_damage(name: &str, image: &Image) -> bool {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("volume");
-    let mut file = fs::File::create(&path).unwrap();
+    let file = fs::File::create(&path).unwrap();
     file.set_len(SIZE).unwrap();
     for (sector, bytes) in &image.0 {
-        std::os::unix::fs::FileExt::write_all_at(&mut file, &bytes[..], sector * SECTOR as u64).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &bytes[..], sector * SECTOR as u64).unwrap();
     }
     let said = ["/usr/sbin/fsck.fat", "/sbin/fsck.fat"]
         .into_iter()
