@@ -293,7 +293,7 @@ pub(super) fn canary<S: ReadAt>(volume: &mut Volume<S>, said: &Said<'_>) -> Resu
         Err(error @ FatError::Read { .. }) => return Err(error.into()),
         other => other.is_ok_and(|text| text == said.seen.as_bytes()),
     };
-    let counts = || Proof::Counts { seen: said.seen.to_owned() };
+    let counts = || Proof::Counts { seen: said.seen.trim_end().to_owned() };
     if kept {
         return Ok(counts());
     }

@@ -161,25 +161,23 @@ impl Story<'_> {
             Ok(blocks) => self.said.push(format!("all {blocks} blocks of the root are readable")),
             Err(why) => return vec![format!("the root cannot be read: {why}")],
         }
-        let mut failed: Vec<String> = Vec::new();
         if let Err(why) = self.machine.try_state() {
-            failed.push(format!("state cannot be written: {why}"));
+            return vec![format!("state cannot be written: {why}")];
         }
-        let staged = self.staged_here();
-        let (before, now) = (staged.as_ref().map_or(0, |it| it.adapters), self.machine.adapters());
-        if before > 0 && now == 0 {
-            failed
-                .push(format!("the kernel finds no network adapter, and found {before} before this release"));
-        }
-        if !failed.is_empty() {
-            return failed;
-        }
+        let mut failed: Vec<String> = Vec::new();
         match self.machine.gate() {
             Ok(verdict) => {
                 self.said.extend(verdict.excused.into_iter().map(|line| format!("excused: {line}")));
                 failed.extend(verdict.failed);
             }
             Err(why) => failed.push(format!("the health gate did not answer: {why}")),
+        }
+        // After the gate, which has its patience: early in a boot the kernel still looks for hardware.
+        let staged = self.staged_here();
+        let (before, now) = (staged.as_ref().map_or(0, |it| it.adapters), self.machine.adapters());
+        if before > 0 && now == 0 {
+            failed
+                .push(format!("the kernel finds no network adapter, and found {before} before this release"));
         }
         if let (true, Some(staged)) = (failed.is_empty(), staged) {
             failed.extend(self.cluster(&staged.reach));
