@@ -24,6 +24,7 @@ mod real_k3s;
 mod seeds;
 mod shares;
 mod tamper;
+mod update;
 
 use checks::Checks;
 use contract::Arch;
@@ -152,4 +153,9 @@ fn x86_64_serves_before_the_cluster() {
 #[test]
 fn x86_64_real_k3s_runs_a_pod() {
     real_k3s::joins_and_runs_a_pod("x86_64_real_k3s_runs_a_pod");
+}
+
+#[test]
+fn x86_64_only_a_good_release_stays() {
+    update::only_a_good_release_stays("x86_64_only_a_good_release_stays", Arch::X86_64);
 }
