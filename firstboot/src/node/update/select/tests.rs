@@ -320,7 +320,7 @@ fn a_loader_that_does_not_count_is_found_out() {
         );
     }
     boot(&mut image, true);
-    let proof = Proof::Counts { seen: seen.to_owned() };
+    let proof = Proof::Counts { seen: seen.trim_end().to_owned() };
     assert_eq!(ask(&mut image, Some(counted)), proof);
     // Written down, for starts that are not counted.
     assert_eq!(ask(&mut image, None), proof);
